@@ -1,0 +1,63 @@
+package pactwire
+
+import "time"
+
+// CommandKind is what a command asks for. It follows from the topic.
+type CommandKind string
+
+// The kinds of commands.
+const (
+	CommandCheckin CommandKind = "checkin"
+	CommandMessage CommandKind = "message"
+	CommandHistory CommandKind = "history"
+)
+
+// Command is one request of a client, parsed and valid in itself; whether it may be done is not yet decided. Exactly
+// the part that Kind names is set.
+type Command struct {
+	Kind       CommandKind
+	ID         string // the sender's, ≤ 64 characters; "" when they gave none
+	Sender     Identity
+	Pact       PactID
+	Topic      string // it was published to, for error answers; "" over HTTP
+	Index      *int   // of the item, when the command is part of a batch
+	ReceivedAt time.Time
+
+	Checkin *CheckinCommand
+	Message *MessageCommand
+	History *HistoryQuery
+
+	Answer Answer
+}
+
+// Answer tells where the answer to a command goes. With a Topic it goes there alone, unlogged, with Correlation;
+// without, into the sender's inbox.
+type Answer struct {
+	Topic       string
+	Correlation []byte
+	Silent      bool // the caller takes the answer itself (HTTP); nothing is sent
+}
+
+// CheckinCommand is the payload of a check-in.
+type CheckinCommand struct {
+	HabitGoalID   GoalID // "" = the pact's
+	Status        CheckinStatus
+	Notes         string
+	ProofMedia    []Media
+	ScheduledDate LocalDate      // "" = the day on which it happened
+	Age           *time.Duration // how long ago, by the sender's own clock; trusted over OccurredAt
+	OccurredAt    *time.Time
+}
+
+// MessageCommand is the payload of a chat message.
+type MessageCommand struct {
+	Message string
+}
+
+// HistoryQuery asks for a page of a pact's activities. Bounds are exclusive and at most one is set; none asks for the
+// latest. Limit 0 means 50; at most 200.
+type HistoryQuery struct {
+	After  *Seq
+	Before *Seq
+	Limit  int
+}

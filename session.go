@@ -1,0 +1,41 @@
+package pactwire
+
+import "time"
+
+// SessionKey names a session. A client id belongs to its user: the same client id from another user is another session.
+type SessionKey struct {
+	User     UserID
+	ClientID string
+}
+
+// Session is what outlives a connection: the filters, and how far each stream was acknowledged. Nothing else is queued
+// for who is away; the log is the queue.
+type Session struct {
+	Key     SessionKey
+	Filters []SessionFilter
+	Cursors []Cursor
+	// Expiry is how long the session outlives its connection. 0 means that it is not stored at all.
+	Expiry time.Duration
+	// GoneAt is when the connection ended; zero while it stands.
+	GoneAt time.Time
+	// Released holds the packet ids of inbound QoS 2 publishes that were received and not yet released.
+	Received []uint16
+}
+
+// SessionFilter is one subscription of a session.
+type SessionFilter struct {
+	Filter         string
+	QoS            byte
+	Identifier     uint32 // MQTT 5 subscription identifier, 0 = none
+	RetainHandling byte
+	NoLocal        bool
+	RetainAsPub    bool
+}
+
+// Cursor is the place of a session in one stream. Acked is the contiguous prefix that the client acknowledged; Sent is
+// the highest that may have reached it, so that what lies between is sent again with DUP.
+type Cursor struct {
+	Stream Stream
+	Acked  Seq
+	Sent   Seq
+}

@@ -1,0 +1,17 @@
+package pactwire
+
+// AnnouncedMilestone is a milestone that was said for a run of days.
+type AnnouncedMilestone struct {
+	From LocalDate // first date of the run
+	To   LocalDate // its last date when it was said
+	Days int
+}
+
+// StreakRow is the summary of one person's latest run in one habit, enough to tell the streak of any later day.
+type StreakRow struct {
+	GoalID    GoalID
+	Length    int // of the run that ends at LastDate
+	Longest   int
+	GraceLeft int // after the run's own gaps
+	LastDate  LocalDate
+}

@@ -27,6 +27,9 @@ type Command struct {
 	Message *MessageCommand
 	History *HistoryQuery
 
+	// Refused is why an item of a batch is invalid in itself: it is answered with that and not done. The other items are.
+	Refused *Error
+
 	Answer Answer
 }
 

@@ -70,3 +70,6 @@ func CodeOf(err error) Code {
 	}
 	return AsError(err).Code
 }
+
+// ErrNotImplemented is the cause of an Error about something that the habits-service in use does not offer: HTTP 501.
+var ErrNotImplemented = errors.New("not implemented")

@@ -62,6 +62,8 @@ type Member struct {
 	Role     MemberRole   `json:"role"`
 	Status   MemberStatus `json:"status"`
 	JoinedAt *Time        `json:"joinedAt,omitempty"`
+	// JoinedSeq is where the member\'s own partner_joined stands in the activity; 0 when there is none or it is not known.
+	JoinedSeq Seq `json:"-"`
 }
 
 // Pact is a promise between two to six people to keep one habit. Values are treated as immutable once shared.

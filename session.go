@@ -39,3 +39,27 @@ type Cursor struct {
 	Acked  Seq
 	Sent   Seq
 }
+
+// Subscription is one filter of a SUBSCRIBE.
+type Subscription struct {
+	Filter            string
+	QoS               byte
+	Identifier        uint32 // MQTT 5 subscription identifier, 0 = none
+	RetainHandling    byte
+	NoLocal           bool
+	RetainAsPublished bool
+	After             *Seq // MQTT 5 user property "after": start behind this place; nil = at the head or where the session stood
+}
+
+// Connecting is a connection that has proven who it is and asks for its session.
+type Connecting struct {
+	Identity          Identity
+	ClientID          string
+	Clean             bool          // drop what was kept
+	Expiry            time.Duration // how long to keep the session after this connection; 0 = not at all
+	Version           byte          // of MQTT: 4 or 5 (3 counts as 4)
+	ReceiveMaximum    uint16        // of the client, 0 = 65535
+	MaximumPacketSize uint32        // of the client, 0 = no limit
+	AutoJoin          bool
+	Kind              DeviceKind
+}

@@ -14,6 +14,7 @@ type CommandRecord struct {
 	AcceptedAt time.Time
 	Attempts   int
 	NextAt     time.Time
+	Told       bool // the sender was told that it is pending
 }
 
 // ReadRequest asks for entries of a stream after a place (exclusive), ascending, at most Limit.

@@ -1,0 +1,43 @@
+# What can be done here: make help
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-builtin-rules
+
+BIN      := bin/pactwire
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 30s
+ROUNDS   ?= 20
+
+.PHONY: help run build test test-deps chaos-crash lint fuzz bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and start the demo: two people, one pact, and what to paste into two terminals
+	./$(BIN) serve --demo
+
+build: ## build bin/pactwire
+	@mkdir -p bin
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/pactwire
+
+test-deps: ## install what the tests need (with apt, when root), or say what is missing
+	@scripts/deps.sh
+
+test: test-deps ## run all tests with the race detector, against real clients
+	go test -race -shuffle=on ./...
+
+chaos-crash: test-deps ## kill the server in the middle of check-ins, ROUNDS=20 times
+	go test -race -count=1 -timeout 60m ./test/crash -args -rounds $(ROUNDS)
+
+lint: ## gofmt, go vet, golangci-lint, and no dependency that needs a newer Go
+	@scripts/lint.sh
+
+fuzz: ## run every fuzz test for FUZZTIME=30s each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## measure the budget with pactwire bench: rates, latency, memory, reconnects, fan-out
+	@scripts/bench.sh $(BIN)
+
+clean: ## remove what was built, and the tools in .cache
+	rm -rf bin .cache test/clients/js/node_modules

@@ -1,0 +1,409 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// Accept takes in the commands of one packet: one, or the items of a batch. A refusal that can be decided at once comes
+// back as the error, and nothing was done. Otherwise ack is called once: with nil after the commit, with the refusal
+// when only the transaction could tell, whose SERVER:ERROR is committed by then, or with Unavailable.
+// ack runs on the committing goroutine and must not block.
+func (b *Bridge) Accept(ctx context.Context, cmds []pactwire.Command, ack func(error)) error {
+	if cmds[0].Kind == pactwire.CommandHistory {
+		return b.acceptHistory(ctx, &cmds[0], ack)
+	}
+	op, err := b.operation(ctx, cmds)
+	if err != nil {
+		return err
+	}
+	return b.store.Submit(ctx, op.apply, func(err error) {
+		if err == nil {
+			op.committed()
+			err = op.verdict()
+		}
+		ack(err)
+	})
+}
+
+// operation is the commands of one packet on their way through a transaction.
+type operation struct {
+	*commit
+	bridge  *Bridge
+	cmds    []pactwire.Command
+	refused []*pactwire.Error        // by item: before the transaction
+	results []outcome                // by item: of the last run
+	pending []pactwire.CommandRecord // journalled by the last run
+}
+
+// committed tells everyone what a committed run did.
+func (op *operation) committed() {
+	op.publish()
+	for _, rec := range op.pending {
+		op.bridge.worker.accepted(rec)
+	}
+}
+
+// outcome is what became of one command.
+type outcome struct {
+	answer  *pactwire.Event
+	refusal *pactwire.Error
+	journal int64 // its number in the journal, while it waits for the habits-service
+}
+
+// operation decides what can be decided without the store.
+func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*operation, error) {
+	op := &operation{bridge: b, cmds: cmds, refused: make([]*pactwire.Error, len(cmds)), results: make([]outcome, len(cmds))}
+	accepted := 0
+	for i := range cmds {
+		cmd := &cmds[i]
+		switch err := b.members.CanCommand(ctx, cmd.Sender.UserID, cmd.Pact); {
+		case err != nil && pactwire.AsError(err).Retryable():
+			return nil, err
+		case err != nil:
+			op.refused[i] = pactwire.AsError(err)
+		case cmd.Refused != nil:
+			op.refused[i] = cmd.Refused
+		default:
+			accepted++
+		}
+	}
+	if accepted == 0 {
+		return nil, op.refused[0]
+	}
+	return op, nil
+}
+
+// verdict is nil when at least one command was accepted, else the first one's refusal.
+func (op *operation) verdict() error {
+	for i := range op.results {
+		if op.results[i].refusal == nil {
+			return nil
+		}
+	}
+	return op.results[0].refusal
+}
+
+// apply runs the commands in order. It returns errors of the store alone; a refused command is answered, and the others
+// are done.
+func (op *operation) apply(tx Tx) error {
+	op.commit, op.pending = op.bridge.begin(tx), nil
+	for i := range op.cmds {
+		if err := op.run(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (op *operation) run(i int) error {
+	cmd, res := &op.cmds[i], &op.results[i]
+	*res = outcome{}
+	if op.refused[i] != nil {
+		return op.refuse(cmd, res, op.refused[i])
+	}
+	if err := op.bridge.touch(op.tx, cmd.Sender, op.now); err != nil {
+		return err
+	}
+	if cmd.ID != "" {
+		rec, known, err := op.tx.Command(cmd.Sender.UserID, cmd.ID)
+		if err != nil {
+			return err
+		}
+		if known {
+			return op.again(cmd, res, rec)
+		}
+	}
+	if op.bridge.cfg.Remote && cmd.Kind == pactwire.CommandCheckin {
+		return op.journal(cmd, res)
+	}
+	var typ pactwire.EventType
+	var data any
+	var err error
+	switch cmd.Kind {
+	case pactwire.CommandCheckin:
+		typ = pactwire.EventCheckinLogged
+		data, err = op.checkin(cmd)
+	case pactwire.CommandMessage:
+		typ = pactwire.EventCommandDone
+		data, err = op.message(cmd)
+	default:
+		err = pactwire.FieldErrorf("topic", "this server does not know the command %q", cmd.Kind)
+	}
+	if err != nil {
+		if e := pactwire.AsError(err); !e.Retryable() {
+			return op.refuse(cmd, res, e)
+		}
+		return err
+	}
+	return op.finish(cmd, res, typ, data)
+}
+
+// refuse answers an item of a batch, or a command that only the transaction could judge.
+func (op *operation) refuse(cmd *pactwire.Command, res *outcome, e *pactwire.Error) (err error) {
+	res.refusal = e
+	res.answer, err = op.answer(cmd, pactwire.EventError, e.Data(cmd.Topic))
+	return err
+}
+
+// finish answers a command and remembers the answer under its key.
+func (op *operation) finish(cmd *pactwire.Command, res *outcome, typ pactwire.EventType, data any) (err error) {
+	if res.answer, err = op.answer(cmd, typ, data); err != nil || cmd.ID == "" {
+		return err
+	}
+	id, err := op.tx.NextCommandID()
+	if err != nil {
+		return err
+	}
+	stored, err := json.Marshal(storedAnswer{Type: typ, Data: res.answer.Data})
+	if err != nil {
+		return err
+	}
+	return op.tx.PutCommand(pactwire.CommandRecord{ID: id, User: cmd.Sender.UserID, Key: cmd.ID, Answer: stored, AcceptedAt: op.now})
+}
+
+// storedAnswer is the answer to a command as the journal keeps it.
+type storedAnswer struct {
+	Type pactwire.EventType `json:"type"`
+	Data json.RawMessage    `json:"data"`
+}
+
+// again answers a command that was accepted before: with its first answer, marked as a duplicate, or, while that is not
+// there, not at all: it will come.
+func (op *operation) again(cmd *pactwire.Command, res *outcome, rec pactwire.CommandRecord) error {
+	op.bridge.metrics.duplicates.Inc()
+	if rec.Answer == nil {
+		res.journal = rec.ID
+		return nil
+	}
+	var first storedAnswer
+	if err := json.Unmarshal(rec.Answer, &first); err != nil {
+		return err
+	}
+	data, err := asDuplicate(first)
+	if err != nil {
+		return err
+	}
+	res.answer, err = op.answer(cmd, first.Type, data)
+	return err
+}
+
+// asDuplicate sets duplicate in the data of an answer that has it.
+func asDuplicate(a storedAnswer) (any, error) {
+	switch a.Type {
+	case pactwire.EventCheckinLogged:
+		var data pactwire.CheckinLogged
+		err := json.Unmarshal(a.Data, &data)
+		data.Duplicate = true
+		return data, err
+	case pactwire.EventCommandDone:
+		var data pactwire.CommandDone
+		err := json.Unmarshal(a.Data, &data)
+		data.Duplicate = true
+		return data, err
+	}
+	return a.Data, nil
+}
+
+// touch stores a name that a token gave, when it is another than the stored one.
+func (b *Bridge) touch(tx Tx, id pactwire.Identity, now time.Time) error {
+	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
+		return nil
+	}
+	if err := tx.TouchUser(id.UserID, id.UserName, now); err != nil {
+		return err
+	}
+	if b.held++; b.held > namesHeld {
+		b.names.Clear()
+		b.held = 0
+	}
+	b.names.Store(id.UserID, id.UserName)
+	return nil
+}
+
+// Greet makes known who has connected: from the first valid token on, a user exists.
+func (b *Bridge) Greet(ctx context.Context, id pactwire.Identity) {
+	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
+		return
+	}
+	err := b.store.Submit(ctx, func(tx Tx) error { return b.touch(tx, id, time.Now()) }, func(err error) {
+		if err != nil {
+			b.names.Delete(id.UserID)
+		}
+	})
+	if err != nil {
+		b.log.Debug("user not noted", "user", id.UserID, "error", err)
+	}
+}
+
+// message writes a line of chat.
+func (op *operation) message(cmd *pactwire.Command) (pactwire.CommandDone, error) {
+	a := pactwire.Activity{PactID: cmd.Pact, Type: pactwire.MessageSent, UserID: cmd.Sender.UserID,
+		UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
+	if err := op.activity(&a, pactwire.MessageData{MessageID: op.bridge.cfg.NewID(), Message: cmd.Message.Message}); err != nil {
+		return pactwire.CommandDone{}, err
+	}
+	return pactwire.CommandDone{PactID: cmd.Pact, ActivityID: &a.ID, ActivitySeq: &a.Seq}, nil
+}
+
+// checkin applies a check-in inside the transaction and records what came of it.
+func (op *operation) checkin(cmd *pactwire.Command) (pactwire.CheckinLogged, error) {
+	req := requestOf(cmd)
+	res, err := op.bridge.habits.Checkin(op.bridge.ctx, op.tx, req)
+	if err != nil {
+		return pactwire.CheckinLogged{}, err
+	}
+	return op.record(cmd, res)
+}
+
+// requestOf is the check-in as the habits-service gets it.
+func requestOf(cmd *pactwire.Command) pactwire.CheckinRequest {
+	in := cmd.Checkin
+	req := pactwire.CheckinRequest{UserID: cmd.Sender.UserID, UserName: cmd.Sender.DisplayName(), PactID: cmd.Pact,
+		HabitGoalID: in.HabitGoalID, Status: in.Status, Notes: in.Notes, ProofMedia: in.ProofMedia,
+		ScheduledDate: in.ScheduledDate, ReceivedAt: cmd.ReceivedAt, IdempotencyKey: cmd.ID}
+	switch {
+	case in.Age != nil:
+		at := pactwire.Time(cmd.ReceivedAt.Add(-*in.Age))
+		req.OccurredAt = &at
+	case in.OccurredAt != nil:
+		at := pactwire.Time(*in.OccurredAt)
+		req.OccurredAt = &at
+	}
+	return req
+}
+
+// record writes what a check-in came to: an activity in every active pact of that person and habit, then milestones.
+func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pactwire.CheckinLogged, error) {
+	if res.Checkin.ProofMedia == nil {
+		res.Checkin.ProofMedia = []pactwire.Media{}
+	}
+	if res.Achievements == nil {
+		res.Achievements = []string{}
+	}
+	res.Checkin.PactID = cmd.Pact
+	logged := pactwire.CheckinLogged{Checkin: res.Checkin, StreakUpdate: res.Streak, AchievementsUnlocked: res.Achievements,
+		Duplicate: res.Duplicate}
+	if res.Duplicate {
+		c.b.metrics.duplicates.Inc()
+		return logged, nil
+	}
+	data := pactwire.CheckinData{CheckinID: res.Checkin.ID, HabitGoalID: res.Checkin.HabitGoalID, HabitName: res.HabitName,
+		Status: res.Checkin.Status, LocalDate: res.Checkin.LocalDate, Notes: res.Checkin.Notes,
+		ProofMedia: res.Checkin.ProofMedia, StreakUpdate: res.Streak}
+	typ := activityOf(res.Checkin.Status)
+	if res.PreviousStatus != "" {
+		typ, data.PreviousStatus = pactwire.CheckinCorrected, res.PreviousStatus
+	}
+	pacts := c.b.members.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
+	for _, p := range pacts {
+		a := pactwire.Activity{PactID: p, Type: typ, UserID: cmd.Sender.UserID, UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
+		if err := c.activity(&a, data); err != nil {
+			return logged, err
+		}
+		if p == cmd.Pact {
+			logged.ActivityID, logged.ActivitySeq = &a.ID, &a.Seq
+		}
+	}
+	if res.Streak == nil || res.Streak.Before != res.Streak.After || res.PreviousStatus == "" {
+		c.states = append(c.states, pacts...)
+	}
+	return logged, c.milestones(cmd, res, pacts)
+}
+
+func (c *commit) milestones(cmd *pactwire.Command, res pactwire.CheckinResult, pacts []pactwire.PactID) error {
+	for _, m := range res.Milestones {
+		data := pactwire.MilestoneData{HabitGoalID: res.Checkin.HabitGoalID, HabitName: res.HabitName,
+			StreakDays: m.StreakDays, IsNewRecord: m.IsNewRecord}
+		for _, p := range pacts {
+			a := pactwire.Activity{PactID: p, Type: pactwire.StreakMilestone, UserID: cmd.Sender.UserID,
+				UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
+			if err := c.activity(&a, data); err != nil {
+				return err
+			}
+		}
+		data.PactID = cmd.Pact
+		if err := c.event(cmd.Sender.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone, CommandID: commandID(cmd)}, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func activityOf(s pactwire.CheckinStatus) pactwire.ActivityType {
+	switch s {
+	case pactwire.StatusPartial:
+		return pactwire.CheckinPartial
+	case pactwire.StatusSkipped:
+		return pactwire.CheckinSkipped
+	}
+	return pactwire.CheckinCompleted
+}
+
+// Refuse tells the sender of a command that was refused before the journal why: where they wanted the answer, or in their
+// inbox. It may wait for room in the store's queue, so it is not for the committing goroutine.
+func (b *Bridge) Refuse(cmd pactwire.Command, err error) {
+	e := pactwire.AsError(err)
+	var c *commit
+	submitted := b.store.Submit(b.ctx, func(tx Tx) error {
+		c = b.begin(tx)
+		_, err := c.answer(&cmd, pactwire.EventError, e.Data(cmd.Topic))
+		return err
+	}, func(err error) {
+		if err == nil {
+			c.publish()
+		}
+	})
+	if submitted != nil {
+		b.log.Debug("refusal not told", "user", cmd.Sender.UserID, "error", submitted)
+	}
+}
+
+// Result is what became of one command that was done for a caller who waits.
+type Result struct {
+	Answer  pactwire.Event // unless Pending
+	Pending bool
+}
+
+// Do carries commands out for a caller who waits for the answers, at most Config.Told. An error means that none was
+// accepted, or for a single command its refusal.
+func (b *Bridge) Do(ctx context.Context, cmds []pactwire.Command) ([]Result, error) {
+	if err := b.members.Ensure(ctx, cmds[0].Sender.UserID); err != nil {
+		return nil, err
+	}
+	defer b.members.Release(cmds[0].Sender.UserID)
+	for i := range cmds {
+		cmds[i].Answer.Silent = true
+	}
+	op, err := b.operation(ctx, cmds)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	if err := b.store.Submit(ctx, op.apply, func(err error) {
+		if err == nil {
+			op.committed()
+		}
+		done <- err
+	}); err != nil {
+		return nil, err
+	}
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	if len(cmds) == 1 && op.results[0].refusal != nil {
+		return nil, op.results[0].refusal
+	}
+	results := make([]Result, len(cmds))
+	for i := range op.results {
+		if r := &op.results[i]; r.answer != nil {
+			results[i].Answer = *r.answer
+		} else {
+			results[i] = b.worker.await(ctx, r.journal, &cmds[i])
+		}
+	}
+	return results, nil
+}

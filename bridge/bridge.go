@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pactwire/pactwire"
+)
+
+// Habits is the habits-service, in the same process or another. In the same process Checkin runs inside the bridge's
+// transaction; for a remote service tx is nil. Final refusals are *pactwire.Error; what may work later is Unavailable.
+type Habits interface {
+	Checkin(ctx context.Context, tx Tx, req pactwire.CheckinRequest) (pactwire.CheckinResult, error)
+	Pact(ctx context.Context, id pactwire.PactID) (pactwire.Pact, error)
+	PactsOf(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error)
+}
+
+// Publisher carries what was recorded to those who are connected. None of its methods blocks.
+type Publisher interface {
+	Publish(e pactwire.Entry)
+	Direct(u pactwire.UserID, topic string, payload, correlation []byte)
+	PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID)
+	StateChanged(p pactwire.PactID)
+}
+
+// Config of a Bridge. Zero values mean the defaults of the configuration.
+type Config struct {
+	Remote     bool          // the habits-service is another process
+	PacketSize int           // answers are split to fit
+	Retention  time.Duration // of the log; 0 = for ever
+	Timeout    time.Duration // of one attempt at the habits-service
+	GiveUp     time.Duration // after which a command is refused that the service never answered
+	Told       time.Duration // after which the sender of an unanswered check-in is told that it is pending
+	Members    MembershipConfig
+	RetryAfter func(error) (time.Duration, bool) // how long the habits-service asks to wait, from its error
+	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
+	Misconfigured func(error) bool
+	NewID         func() string
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	if c.PacketSize <= 0 {
+		c.PacketSize = 64 << 10
+	}
+	set(&c.Timeout, 5*time.Second)
+	set(&c.GiveUp, 24*time.Hour)
+	set(&c.Told, 2*time.Second)
+	if c.RetryAfter == nil {
+		c.RetryAfter = func(error) (time.Duration, bool) { return 0, false }
+	}
+	if c.Misconfigured == nil {
+		c.Misconfigured = func(error) bool { return false }
+	}
+	if c.NewID == nil {
+		c.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	c.Members.Remote = c.Remote
+	return c
+}
+
+// Bridge is safe for concurrent use.
+type Bridge struct {
+	cfg     Config
+	store   Store
+	habits  Habits
+	pub     Publisher
+	members *Membership
+	log     *slog.Logger
+	metrics *metrics
+	worker  *worker // nil with the embedded habits-service
+
+	names sync.Map // pactwire.UserID → string: the name that is stored; bounded by namesHeld
+	held  int      // names in it; on the committing goroutine
+
+	reads chan struct{} // bounds the history reads under way
+	stop  context.CancelFunc
+	ctx   context.Context
+	tasks sync.WaitGroup
+}
+
+// namesHeld bounds the names that are remembered; then all are forgotten.
+const namesHeld = 100_000
+
+// maxReads bounds the history reads under way. Who comes on top waits on their own connection's goroutine.
+const maxReads = 8
+
+// New makes a bridge. Bind gives it the publisher before Start.
+func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.Logger, reg prometheus.Registerer) *Bridge {
+	b := &Bridge{cfg: cfg.withDefaults(), store: store, habits: habits, members: members, log: log,
+		reads: make(chan struct{}, maxReads)}
+	b.metrics = newMetrics(reg)
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	if cfg.Remote {
+		b.worker = newWorker(b, reg)
+	}
+	return b
+}
+
+// Bind names the publisher. It is called once, before anything else.
+func (b *Bridge) Bind(p Publisher) { b.pub = p }
+
+// Start takes up what an earlier process left, and begins the background work.
+func (b *Bridge) Start(ctx context.Context) error {
+	if b.worker != nil {
+		if err := b.worker.start(ctx); err != nil {
+			return err
+		}
+	}
+	b.tasks.Go(b.prune)
+	return nil
+}
+
+// Stop ends the background work. What was accepted and not done stays in the journal.
+func (b *Bridge) Stop() {
+	b.stop()
+	b.tasks.Wait()
+	if b.worker != nil {
+		b.worker.wait()
+	}
+}
+
+// prune drops what is older than retention, once an hour.
+func (b *Bridge) prune() {
+	if b.cfg.Retention <= 0 {
+		return
+	}
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		if n, err := b.store.Prune(b.ctx, now.Add(-b.cfg.Retention), now.Add(-keysKept)); err != nil && b.ctx.Err() == nil {
+			b.log.Warn("prune the log", "error", err)
+		} else if n > 0 {
+			b.log.Info("pruned the log", "rows", n)
+		}
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// keysKept is how long idempotency keys are remembered.
+const keysKept = 30 * 24 * time.Hour
+
+// Cause is something that is amiss; Degraded says that the node serves all the same.
+type Cause struct {
+	Name     string
+	Err      error
+	Degraded bool
+}
+
+// Health tells what is amiss.
+func (b *Bridge) Health() []Cause {
+	if b.worker == nil {
+		return nil
+	}
+	if err := b.worker.breaker.state(); err != nil {
+		return []Cause{{Name: "habits", Err: err, Degraded: true}}
+	}
+	return nil
+}
+
+type metrics struct {
+	recorded   *prometheus.CounterVec
+	duplicates prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		recorded: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pactwire_activities_recorded_total",
+			Help: "Activities written to the log, by type."}, []string{"type"}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{Name: "pactwire_commands_duplicate_total",
+			Help: "Commands that had been done before and were answered again."}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.recorded, m.duplicates)
+	}
+	return m
+}

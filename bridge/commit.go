@@ -1,0 +1,118 @@
+package bridge
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// commit is one run of a function in a transaction: what it writes to the log, and what is to be told once it is committed.
+// A run starts from an empty one, since functions may run again.
+type commit struct {
+	b       *Bridge
+	tx      Tx
+	now     time.Time
+	entries []pactwire.Entry
+	directs []direct
+	pacts   []pactwire.Pact   // changed
+	states  []pactwire.PactID // whose State is another now
+}
+
+// direct is an unlogged message.
+type direct struct {
+	user        pactwire.UserID
+	topic       string
+	payload     []byte
+	correlation []byte
+}
+
+func (b *Bridge) begin(tx Tx) *commit { return &commit{b: b, tx: tx, now: time.Now()} }
+
+// activity writes one activity; its place in the stream is set here.
+func (c *commit) activity(a *pactwire.Activity, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	stream := pactwire.ActivityOf(a.PactID)
+	head, err := c.tx.Head(stream)
+	if err != nil {
+		return err
+	}
+	a.ID, a.Seq, a.Data, a.CreatedAt = c.b.cfg.NewID(), head+1, raw, pactwire.Time(c.now)
+	c.b.metrics.recorded.WithLabelValues(string(a.Type)).Inc()
+	return c.append(pactwire.Entry{Stream: stream, Seq: a.Seq, Payload: appendActivity(make([]byte, 0, 256+len(raw)), a)})
+}
+
+// event writes one event to a person's inbox.
+func (c *commit) event(u pactwire.UserID, e *pactwire.Event, data any) error {
+	if err := c.fill(e, data); err != nil {
+		return err
+	}
+	stream := pactwire.InboxOf(u)
+	head, err := c.tx.Head(stream)
+	if err != nil {
+		return err
+	}
+	e.Seq = head + 1
+	return c.append(pactwire.Entry{Stream: stream, Seq: e.Seq, Payload: appendEvent(make([]byte, 0, 192+len(e.Data)), e)})
+}
+
+func (c *commit) fill(e *pactwire.Event, data any) (err error) {
+	if raw, ok := data.(json.RawMessage); ok {
+		e.Data = raw
+	} else if e.Data, err = json.Marshal(data); err != nil {
+		return err
+	}
+	e.ID, e.CreatedAt = c.b.cfg.NewID(), pactwire.Time(c.now)
+	return nil
+}
+
+func (c *commit) append(e pactwire.Entry) error {
+	if err := c.tx.Append(e, c.now); err != nil {
+		return err
+	}
+	c.entries = append(c.entries, e)
+	return nil
+}
+
+// answer gives a command its answer: where it asked for it, unlogged, or into its sender's inbox.
+func (c *commit) answer(cmd *pactwire.Command, typ pactwire.EventType, data any) (*pactwire.Event, error) {
+	e := &pactwire.Event{Type: typ, CommandID: commandID(cmd), Index: cmd.Index}
+	switch {
+	case cmd.Answer.Silent:
+		return e, c.fill(e, data)
+	case cmd.Answer.Topic != "":
+		if err := c.fill(e, data); err != nil {
+			return nil, err
+		}
+		c.directs = append(c.directs, direct{cmd.Sender.UserID, cmd.Answer.Topic, appendEvent(nil, e), cmd.Answer.Correlation})
+		return e, nil
+	}
+	return e, c.event(cmd.Sender.UserID, e, data)
+}
+
+// publish hands over what was committed. It runs on the committing goroutine and does not block. Membership goes first,
+// so that who has joined receives the activity that says so, and who has left does not.
+func (c *commit) publish() {
+	for i := range c.pacts {
+		c.b.members.learn(c.pacts[i], c.b.pub)
+	}
+	for _, e := range c.entries {
+		c.b.pub.Publish(e)
+	}
+	for _, d := range c.directs {
+		c.b.pub.Direct(d.user, d.topic, d.payload, d.correlation)
+	}
+	for _, p := range c.states {
+		c.b.pub.StateChanged(p)
+	}
+}
+
+func commandID(cmd *pactwire.Command) *string {
+	if cmd.ID == "" {
+		return nil
+	}
+	return &cmd.ID
+}

@@ -1,0 +1,167 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// Sizes of a page.
+const (
+	defaultPage = 50
+	maxPage     = 200
+)
+
+// acceptHistory answers a request for activities. Nothing is written, so nothing is committed: the acknowledgement says
+// that the answer is on its way.
+func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack func(error)) error {
+	if !b.members.CanRead(cmd.Sender.UserID, cmd.Pact) {
+		return pactwire.Errorf(pactwire.Denied, "there is no such pact, or you are not an active member of it")
+	}
+	select {
+	case b.reads <- struct{}{}:
+	case <-ctx.Done():
+		return pactwire.Errorf(pactwire.Unavailable, "too many histories are being read; try again")
+	}
+	b.tasks.Go(func() {
+		defer func() { <-b.reads }()
+		page, err := b.History(b.ctx, cmd.Sender, cmd.Pact, *cmd.History)
+		if err != nil {
+			ack(err)
+			return
+		}
+		ack(nil)
+		b.sendHistory(cmd, page)
+	})
+	return nil
+}
+
+// sendHistory sends a page in as many answers as the packet limit asks for.
+func (b *Bridge) sendHistory(cmd *pactwire.Command, page pactwire.HistoryPage) {
+	room := b.cfg.PacketSize - 4<<10 // what surrounds the items is far smaller
+	for rest := page.Items; ; {
+		n, size := 0, 0
+		for n < len(rest) && (n == 0 || size+len(rest[n]) < room) {
+			size += len(rest[n]) + 1
+			n++
+		}
+		part := pactwire.HistoryPage{PactID: page.PactID, Items: rest[:n], HeadSeq: page.HeadSeq,
+			HasMore: page.HasMore || n < len(rest)}
+		b.tell(cmd, pactwire.EventPactHistory, part)
+		if rest = rest[n:]; len(rest) == 0 {
+			return
+		}
+	}
+}
+
+// tell sends an answer that is never logged.
+func (b *Bridge) tell(cmd *pactwire.Command, typ pactwire.EventType, data any) {
+	e := pactwire.Event{Type: typ, CommandID: commandID(cmd)}
+	c := &commit{b: b, now: time.Now()}
+	if err := c.fill(&e, data); err != nil {
+		b.log.Error("encode answer", "type", typ, "error", err)
+		return
+	}
+	topic := cmd.Answer.Topic
+	if topic == "" {
+		topic = topics.Inbox(cmd.Sender.UserID)
+	}
+	b.pub.Direct(cmd.Sender.UserID, topic, appendEvent(nil, &e), cmd.Answer.Correlation)
+}
+
+// History reads a page of a pact's activities for a member. Who may not read the pact gets NotFound.
+func (b *Bridge) History(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, q pactwire.HistoryQuery) (pactwire.HistoryPage, error) {
+	page := pactwire.HistoryPage{PactID: pact, Items: []json.RawMessage{}}
+	if err := b.mayRead(ctx, id, pact); err != nil {
+		return page, err
+	}
+	if q.After != nil && q.Before != nil {
+		return page, pactwire.FieldErrorf("beforeSeq", "give afterSeq or beforeSeq, not both")
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	limit = min(limit, maxPage)
+	stream := pactwire.ActivityOf(pact)
+	bounds, err := b.store.Bounds(ctx, []pactwire.Stream{stream})
+	if err != nil {
+		return page, err
+	}
+	page.HeadSeq = bounds[0].Head
+	var entries []pactwire.Entry
+	if q.After != nil {
+		entries, err = b.store.ReadAfter(ctx, stream, *q.After, limit+1)
+		if page.HasMore = len(entries) > limit; page.HasMore {
+			entries = entries[:limit]
+		}
+	} else {
+		before := page.HeadSeq + 1
+		if q.Before != nil {
+			before = *q.Before
+		}
+		entries, err = b.store.ReadBefore(ctx, stream, before, limit+1)
+		if page.HasMore = len(entries) > limit; page.HasMore {
+			entries = entries[1:] // they ascend: the one too many is the oldest
+		}
+	}
+	for _, e := range entries {
+		page.Items = append(page.Items, e.Payload)
+	}
+	return page, err
+}
+
+func (b *Bridge) mayRead(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) error {
+	if id.Is(pactwire.RoleOperator) {
+		return nil
+	}
+	if err := b.members.Ensure(ctx, id.UserID); err != nil {
+		return err
+	}
+	defer b.members.Release(id.UserID)
+	if !b.members.CanRead(id.UserID, pact) {
+		return pactwire.Errorf(pactwire.NotFound, "there is no such pact")
+	}
+	return nil
+}
+
+// Inbox reads the caller's events after a place, ascending.
+func (b *Bridge) Inbox(ctx context.Context, id pactwire.Identity, after pactwire.Seq, limit int) ([]json.RawMessage, bool, error) {
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	limit = min(limit, maxPage)
+	entries, err := b.store.ReadAfter(ctx, pactwire.InboxOf(id.UserID), after, limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	more := len(entries) > limit
+	if more {
+		entries = entries[:limit]
+	}
+	items := make([]json.RawMessage, len(entries))
+	for i, e := range entries {
+		items[i] = e.Payload
+	}
+	return items, more, nil
+}
+
+// Heads tells the last sequence number of each pact's activity.
+func (b *Bridge) Heads(ctx context.Context, pacts []pactwire.PactID) ([]pactwire.Seq, error) {
+	streams := make([]pactwire.Stream, len(pacts))
+	for i, p := range pacts {
+		streams[i] = pactwire.ActivityOf(p)
+	}
+	bounds, err := b.store.Bounds(ctx, streams)
+	if err != nil {
+		return nil, err
+	}
+	heads := make([]pactwire.Seq, len(bounds))
+	for i, x := range bounds {
+		heads[i] = x.Head
+	}
+	return heads, nil
+}

@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// acceptor is one listening address. As a net.Listener it gives socks, and its Accept fails only when it is closed: a
+// process that is short of file descriptors waits and goes on.
+type acceptor struct {
+	name string // tcp, tls, ws or wss
+	srv  *Server
+	ln   net.Listener
+	done chan struct{}
+
+	closed   atomic.Bool
+	trouble  atomic.Int64 // Unix nanoseconds of the last failure to accept
+	running  atomic.Bool
+	openNow  prometheus.Gauge
+	accepted prometheus.Counter
+}
+
+const (
+	minBackoff = 5 * time.Millisecond
+	maxBackoff = time.Second
+)
+
+func (a *acceptor) Accept() (net.Conn, error) {
+	backoff := minBackoff
+	for {
+		tcp, err := a.ln.Accept()
+		if err != nil {
+			if a.closed.Load() || errors.Is(err, net.ErrClosed) {
+				return nil, net.ErrClosed
+			}
+			a.trouble.Store(time.Now().UnixNano())
+			a.srv.metrics.accepts.Inc()
+			a.srv.log.Warn("cannot accept a connection, trying again", "listener", a.name, "error", err, "after", backoff)
+			if !a.pause(backoff) {
+				return nil, net.ErrClosed
+			}
+			backoff = min(2*backoff, maxBackoff)
+			continue
+		}
+		backoff = minBackoff
+		a.trouble.Store(0)
+		if s := a.admit(tcp); s != nil {
+			return s, nil
+		}
+	}
+}
+
+// admit makes a sock of a connection, unless its address connects too often.
+func (a *acceptor) admit(tcp net.Conn) *sock {
+	a.accepted.Inc()
+	now := time.Now()
+	limits := &a.srv.cfg.Limits
+	from := addrPort(tcp.RemoteAddr())
+	proxied := a.srv.trusts(from.Addr())
+	// Behind a proxy the address is known later.
+	if !proxied && !a.srv.rate.allow(from.Addr(), now) {
+		a.srv.metrics.refused.WithLabelValues(refusedRate).Inc()
+		tcp.Close()
+		return nil
+	}
+	s := newSock(tcp, a, now.Add(limits.ConnectTimeout))
+	if !a.srv.ledger.add(s) {
+		a.srv.metrics.refused.WithLabelValues(refusedDraining).Inc()
+		tcp.Close()
+		return nil
+	}
+	s.SetReadDeadline(time.Time{}) // that is: the connect deadline
+	if proxied {
+		s.expectProxy(limits.ConnectTimeout)
+	}
+	return s
+}
+
+func (a *acceptor) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-a.done:
+		return false
+	}
+}
+
+func (a *acceptor) Addr() net.Addr { return a.ln.Addr() }
+
+func (a *acceptor) Close() error {
+	if a.closed.Swap(true) {
+		return nil
+	}
+	close(a.done)
+	return a.ln.Close()
+}
+
+// ready is nil while the address accepts. After a failure it takes as long as the longest pause to be believed again.
+func (a *acceptor) ready() error {
+	if !a.running.Load() || a.closed.Load() {
+		return fmt.Errorf("mqtt.%s: not listening", a.name)
+	}
+	if t := a.trouble.Load(); t != 0 && time.Since(time.Unix(0, t)) < 2*maxBackoff {
+		return fmt.Errorf("mqtt.%s: cannot accept connections", a.name)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// Log is the durable log that live delivery falls back to.
+type Log interface {
+	// ReadMany serves many streams with one bounded read. The result has the order of the requests.
+	ReadMany(ctx context.Context, reqs []pactwire.ReadRequest) ([][]pactwire.Entry, error)
+	// Bounds tells what is kept of each stream.
+	Bounds(ctx context.Context, streams []pactwire.Stream) ([]pactwire.Bounds, error)
+}
+
+// SessionStore keeps sessions over restarts. Load serves many callers with few reads; Save and Delete are durable when
+// they return.
+type SessionStore interface {
+	LoadSession(ctx context.Context, key pactwire.SessionKey) (pactwire.Session, bool, error)
+	SaveSessions(ctx context.Context, s []pactwire.Session) error
+	DeleteSession(ctx context.Context, key pactwire.SessionKey) error
+	// ExpireSessions deletes the sessions whose time is over.
+	ExpireSessions(ctx context.Context, now time.Time) (int, error)
+}
+
+// Access is the in-memory view of membership: the one function that says who may read what, at subscribe, delivery and
+// replay alike. Its methods neither block nor do I/O, save Ensure.
+type Access interface {
+	// Ensure makes the user's pacts known, reading them when they are not. It fails with Unavailable.
+	Ensure(ctx context.Context, u pactwire.UserID) error
+	// Release says that a connection for which Ensure succeeded has ended.
+	Release(u pactwire.UserID)
+	// CanRead reports whether u may read p now.
+	CanRead(u pactwire.UserID, p pactwire.PactID) bool
+	// Pacts are the pacts that u may read now, with where each member's own story starts.
+	Pacts(u pactwire.UserID) []pactwire.Membership
+	// Readers calls f for each user that may read p now and is held by Ensure, until f returns false.
+	Readers(p pactwire.PactID, f func(pactwire.UserID) bool)
+}
+
+// Snapshots makes the bodies of retained-style messages. Called from workers; may read the store.
+type Snapshots interface {
+	// States returns the JSON of each pact's State, nil where the pact is unknown.
+	States(ctx context.Context, pacts []pactwire.PactID) ([][]byte, error)
+	// Presences returns the presence of every active member of the pact.
+	Presences(ctx context.Context, pact pactwire.PactID) ([]pactwire.Presence, error)
+	// PactList returns the JSON of users/{u}/pacts.
+	PactList(ctx context.Context, u pactwire.UserID) ([]byte, error)
+}
+
+// Transport is the connection under a client, as its owner sees it. Methods never block and may be called from any
+// goroutine.
+type Transport interface {
+	// Send writes whole packets. What the kernel does not take at once is copied and kept in order, up to the outbound
+	// limit; past it the connection is closed and an error returned. p is not kept.
+	Send(p []byte) error
+	// Pending is how many bytes wait for the kernel.
+	Pending() int
+	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes the connection.
+	Disconnect(reason byte)
+	// OnDrained names what to call, from any goroutine, each time nothing waits for the kernel any more.
+	OnDrained(f func())
+}

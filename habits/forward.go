@@ -1,0 +1,160 @@
+package habits
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// Forwarder does what [Service] does by passing it on to a habits-service as it came: to the same /v1 path, with the
+// person's own token, once. What the service does not offer has [ErrNotImplemented] as its cause.
+type Forwarder struct{ c *Client }
+
+// Forwarder is the client's side for people.
+func (c *Client) Forwarder() *Forwarder { return &Forwarder{c} }
+
+// CreateGoal passes POST /v1/goals on.
+func (f *Forwarder) CreateGoal(ctx context.Context, id pactwire.Identity, in pactwire.GoalInput) (pactwire.Goal, error) {
+	return forward[pactwire.Goal](ctx, f.c, id, http.MethodPost, "/v1/goals", in)
+}
+
+// Goals passes GET /v1/goals on.
+func (f *Forwarder) Goals(ctx context.Context, id pactwire.Identity) ([]pactwire.Goal, error) {
+	return forwardList[pactwire.Goal](ctx, f.c, id, "/v1/goals?limit=200")
+}
+
+// CreatePact passes POST /v1/pacts on.
+func (f *Forwarder) CreatePact(ctx context.Context, id pactwire.Identity, in pactwire.PactInput) (pactwire.Pact, error) {
+	return f.forwardPact(ctx, id, http.MethodPost, "/v1/pacts", in)
+}
+
+// Pacts passes GET /v1/pacts on.
+func (f *Forwarder) Pacts(ctx context.Context, id pactwire.Identity, status string) ([]pactwire.Pact, error) {
+	query := url.Values{"limit": {"200"}}
+	if status != "" {
+		query.Set("status", status)
+	}
+	replies, err := forwardList[pactReply](ctx, f.c, id, "/v1/pacts?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	return pactsIn(replies), nil
+}
+
+// Pact passes GET /v1/pacts/{id} on.
+func (f *Forwarder) Pact(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) (pactwire.Pact, error) {
+	return f.forwardPact(ctx, id, http.MethodGet, pactPath(pact, ""), nil)
+}
+
+// Invite passes POST /v1/pacts/{id}/invite on.
+func (f *Forwarder) Invite(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, users []pactwire.UserID) (pactwire.Pact, error) {
+	in := struct {
+		UserIDs []pactwire.UserID `json:"userIds"`
+	}{users}
+	return f.forwardPact(ctx, id, http.MethodPost, pactPath(pact, "/invite"), in)
+}
+
+// InviteCode passes POST /v1/pacts/{id}/invite without users on.
+func (f *Forwarder) InviteCode(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) (pactwire.Invitation, error) {
+	return forward[pactwire.Invitation](ctx, f.c, id, http.MethodPost, pactPath(pact, "/invite"), struct{}{})
+}
+
+// Claim passes POST /v1/pacts/claim on.
+func (f *Forwarder) Claim(ctx context.Context, id pactwire.Identity, code string) (pactwire.Pact, error) {
+	return f.forwardPact(ctx, id, http.MethodPost, "/v1/pacts/claim", map[string]string{"code": code})
+}
+
+// Act passes POST /v1/pacts/{id}/{action} on.
+func (f *Forwarder) Act(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, a pactwire.PactAction) (pactwire.Pact, error) {
+	if _, ok := actions[a]; !ok {
+		return pactwire.Pact{}, unknownAction()
+	}
+	return f.forwardPact(ctx, id, http.MethodPost, pactPath(pact, "/"+string(a)), nil)
+}
+
+// Remove passes POST /v1/pacts/{id}/remove on.
+func (f *Forwarder) Remove(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, user pactwire.UserID) (pactwire.Pact, error) {
+	return f.forwardPact(ctx, id, http.MethodPost, pactPath(pact, "/remove"), map[string]pactwire.UserID{"userId": user})
+}
+
+// Streaks passes GET /v1/streaks on.
+func (f *Forwarder) Streaks(ctx context.Context, id pactwire.Identity) ([]pactwire.Streak, error) {
+	return forwardList[pactwire.Streak](ctx, f.c, id, "/v1/streaks?limit=200")
+}
+
+// Profile passes GET /v1/me on.
+func (f *Forwarder) Profile(ctx context.Context, id pactwire.Identity) (pactwire.User, error) {
+	return forward[pactwire.User](ctx, f.c, id, http.MethodGet, "/v1/me", nil)
+}
+
+// UpdateProfile passes PATCH /v1/me on.
+func (f *Forwarder) UpdateProfile(ctx context.Context, id pactwire.Identity, in pactwire.UserPatch) (pactwire.User, error) {
+	return forward[pactwire.User](ctx, f.c, id, http.MethodPatch, "/v1/me", in)
+}
+
+// DeleteCheckin passes DELETE /v1/checkins/{id} on.
+func (f *Forwarder) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) error {
+	_, err := forward[json.RawMessage](ctx, f.c, id, http.MethodDelete, "/v1/checkins/"+url.PathEscape(checkin), nil)
+	return err
+}
+
+func pactPath(p pactwire.PactID, rest string) string {
+	return "/v1/pacts/" + url.PathEscape(string(p)) + rest
+}
+
+func (f *Forwarder) forwardPact(ctx context.Context, id pactwire.Identity, method, path string, in any) (pactwire.Pact, error) {
+	reply, err := forward[pactReply](ctx, f.c, id, method, path, in)
+	if err != nil {
+		return pactwire.Pact{}, err
+	}
+	p, ok := reply.pact()
+	if !ok {
+		return pactwire.Pact{}, garbled(http.StatusOK, errors.New("a pact without an id"))
+	}
+	return p, nil
+}
+
+func forwardList[T any](ctx context.Context, c *Client, id pactwire.Identity, path string) ([]T, error) {
+	list, err := forward[listReply[T]](ctx, c, id, http.MethodGet, path, nil)
+	if list == nil && err == nil {
+		list = listReply[T]{}
+	}
+	return list, err
+}
+
+func forward[T any](ctx context.Context, c *Client, id pactwire.Identity, method, path string, in any) (T, error) {
+	var out, none T
+	if id.Token == "" {
+		return none, pactwire.Errorf(pactwire.Denied, "this needs the token of a person")
+	}
+	r := call{method: method, path: path, bearer: id.Token, in: in, limit: maxListAnswer, refuse: forwardRefusal}
+	if err := c.call(ctx, r, &out); err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+// forwardRefusal maps the answer to a call that was passed on. A path that the service does not have is not implemented; the
+// same status with our own word not_found means that the route is there and the thing is not.
+func forwardRefusal(status int, header http.Header, body []byte, now time.Time) *RemoteError {
+	var reply errorReply
+	_ = json.Unmarshal(body, &reply) // not JSON: no code
+	switch {
+	case status == http.StatusNotFound && pactwire.Code(reply.Code) == pactwire.NotFound:
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented:
+		return &RemoteError{Status: status, Err: &pactwire.Error{
+			Code: pactwire.Internal, Message: "the habits-service in use does not offer this", Cause: ErrNotImplemented,
+		}}
+	case status == http.StatusTooManyRequests && pactwire.Code(reply.Code) == pactwire.TooMany:
+		e := &RemoteError{Status: status, Err: &pactwire.Error{Cause: errors.New("HTTP status 429")}}
+		e.say(pactwire.TooMany, reply, "too many requests; slow down")
+		e.after = retryAfter(header.Get("Retry-After"), now)
+		return e
+	}
+	return refusal(status, header, body, now)
+}

@@ -1,0 +1,157 @@
+package hooks
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// ACL is the hook that decides about filters. For members the session answers, by membership; plain MQTT is for role lab
+// and, under $SYS, for operators. It is the only hook that checks topics: the library would let any hook's yes outvote
+// another's no.
+type ACL struct {
+	mqtt.HookBase
+	lab     bool
+	timeout time.Duration
+}
+
+// NewACL makes the hook. timeout bounds how long a SUBSCRIBE may wait for the store.
+func NewACL(lab bool, timeout time.Duration) *ACL { return &ACL{lab: lab, timeout: timeout} }
+
+// nobody is the filter and topic that every subscription and publish of ours is turned into before the library sees it:
+// no client may subscribe to it, so nothing of it enters the trie.
+const nobody = "$pactwire/nobody"
+
+// asTheLibrarySays marks a filter whose SUBACK code the library decides.
+const asTheLibrarySays = 0xff
+
+// ID implements mqtt.Hook.
+func (*ACL) ID() string { return "acl" }
+
+// Provides implements mqtt.Hook.
+func (*ACL) Provides(b byte) bool {
+	switch b {
+	case mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPacketSent:
+		return true
+	}
+	return false
+}
+
+// OnACLCheck implements mqtt.Hook. Publishes of members pass here, since the library would cut a 3.1.1 client that is
+// refused; Commands refuses them with a word.
+func (a *ACL) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
+	p := peerOf(cl)
+	switch {
+	case p == nil || topic == "" || topic == nobody && !write:
+		return false
+	case write:
+		return true
+	}
+	_, verdict := topics.Subscribe(p.identity, a.lab, topic)
+	return verdict == topics.Plain && p.lab || verdict == topics.SysFigures
+}
+
+// OnSubscribe implements mqtt.Hook.
+func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	p := peerOf(cl)
+	if p == nil {
+		for i := range pk.Filters {
+			pk.Filters[i].Filter = nobody
+		}
+		return pk
+	}
+	if p.lab {
+		return a.subscribeLab(p, pk)
+	}
+	after := afterOf(pk.Properties.User)
+	subs := make([]pactwire.Subscription, 0, len(pk.Filters))
+	at := make([]int, 0, len(pk.Filters))
+	p.codes = make([]byte, len(pk.Filters))
+	for i, f := range pk.Filters {
+		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict == topics.SysFigures {
+			p.codes[i] = asTheLibrarySays
+			continue
+		}
+		sub := pactwire.Subscription{Filter: f.Filter, QoS: f.Qos, RetainHandling: f.RetainHandling,
+			NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished, After: after}
+		if f.Identifier > 0 {
+			sub.Identifier = uint32(f.Identifier) //nolint:gosec // a variable byte integer, at most 268,435,455
+		}
+		subs, at = append(subs, sub), append(at, i)
+		pk.Filters[i].Filter = nobody
+	}
+	if len(subs) == 0 {
+		return pk
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
+	defer cancel()
+	for k, code := range p.session.Subscribe(ctx, subs) {
+		if code >= 0x80 && !p.v5() {
+			code = 0x80
+		}
+		p.codes[at[k]] = code
+	}
+	return pk
+}
+
+// subscribeLab keeps filters that are deeper or longer than the limits away from the library's trie, whose work grows
+// with the square of the depth.
+func (a *ACL) subscribeLab(p *peer, pk packets.Packet) packets.Packet {
+	for i, f := range pk.Filters {
+		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict != topics.Plain {
+			pk.Filters[i].Filter = nobody
+		}
+	}
+	return pk
+}
+
+// afterOf reads the user property "after": where a stream is to start.
+func afterOf(props []packets.UserProperty) *pactwire.Seq {
+	for _, up := range props {
+		if up.Key == "after" {
+			if n, err := strconv.ParseUint(up.Val, 10, 63); err == nil {
+				seq := pactwire.Seq(n)
+				return &seq
+			}
+		}
+	}
+	return nil
+}
+
+// OnUnsubscribe implements mqtt.Hook.
+func (a *ACL) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	p := peerOf(cl)
+	if p == nil || p.session == nil {
+		return pk
+	}
+	p.codes = make([]byte, len(pk.Filters))
+	filters, at := make([]string, 0, len(pk.Filters)), make([]int, 0, len(pk.Filters))
+	for i, f := range pk.Filters {
+		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict == topics.SysFigures {
+			p.codes[i] = asTheLibrarySays
+			continue
+		}
+		filters, at = append(filters, f.Filter), append(at, i)
+		pk.Filters[i].Filter = nobody
+	}
+	for k, code := range p.session.Unsubscribe(filters) {
+		p.codes[at[k]] = code
+	}
+	return pk
+}
+
+// OnPacketSent implements mqtt.Hook: once SUBACK is on its way, snapshots and replay may follow.
+func (*ACL) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {
+	if pk.FixedHeader.Type != packets.Suback {
+		return
+	}
+	if p := peerOf(cl); p != nil && p.session != nil {
+		p.session.AfterSuback()
+	}
+}

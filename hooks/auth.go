@@ -1,0 +1,386 @@
+package hooks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// Verifier turns what a CONNECT carries into an identity. Errors: Denied, or Unavailable when it cannot be known now.
+type Verifier interface {
+	Verify(ctx context.Context, username, password string) (pactwire.Identity, error)
+}
+
+// Sessions opens the session of a member or operator; whoever held the client id before is gone when it returns.
+// Errors: TooMany for a connection too many, Unavailable.
+type Sessions interface {
+	Open(ctx context.Context, c pactwire.Connecting, conn Conn) (s Session, present bool, err error)
+}
+
+// AuthConfig holds the limits that CONNECT is measured by.
+type AuthConfig struct {
+	Lab               bool          // lab.enabled
+	AutoJoin          bool          // mqtt.auto_join
+	KeepaliveMin      time.Duration // limits.keepalive_min
+	KeepaliveMax      time.Duration // limits.keepalive_max
+	SessionExpiry     time.Duration // limits.session_expiry
+	ConnectTimeout    time.Duration // limits.connect_timeout
+	PacketSize        uint32        // limits.packet_size
+	CommandsPerSecond float64       // limits.commands_per_second, 0 = no limit
+	CommandsBurst     int           // limits.commands_burst
+}
+
+// Auth is the hook that answers CONNECT. It is the only one that authenticates: the library would let any hook's yes
+// outvote another's no.
+type Auth struct {
+	mqtt.HookBase
+	cfg      AuthConfig
+	verifier Verifier
+	sessions Sessions
+	direct   Direct
+	rates    *rates
+	labs     *turnstile
+	log      *slog.Logger
+}
+
+// Direct sends an unlogged event to a person's inbox on this node.
+type Direct func(u pactwire.UserID, e pactwire.Event)
+
+// NewAuth makes the hook.
+func NewAuth(cfg AuthConfig, v Verifier, s Sessions, d Direct, log *slog.Logger) *Auth {
+	return &Auth{cfg: cfg, verifier: v, sessions: s, direct: d, log: log,
+		rates: newRates(cfg.CommandsPerSecond, cfg.CommandsBurst), labs: newTurnstile()}
+}
+
+// ID implements mqtt.Hook.
+func (*Auth) ID() string { return "auth" }
+
+// Provides implements mqtt.Hook.
+func (*Auth) Provides(b byte) bool {
+	switch b {
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnPacketEncode, mqtt.OnSessionEstablished, mqtt.OnDisconnect:
+		return true
+	}
+	return false
+}
+
+// OnConnectAuthenticate implements mqtt.Hook: who passed OnConnect is authenticated.
+func (*Auth) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool { return peerOf(cl) != nil }
+
+// refusal is a CONNACK that says no: the reason for MQTT 5 and the return code for 3.1.1.
+type refusal struct {
+	code   packets.Code
+	v3     byte
+	reason string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+var (
+	badCredentials = packets.ErrBadUsernameOrPassword
+	notAuthorized  = packets.ErrNotAuthorized
+)
+
+// OnConnect implements mqtt.Hook. An error ends the connection; the CONNACK was sent by then.
+func (a *Auth) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
+	conn, ok := cl.Net.Conn.(Conn)
+	if !ok {
+		return packets.ErrServerUnavailable
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ConnectTimeout)
+	defer cancel()
+	p, no := a.admit(ctx, cl, conn, pk)
+	if no != nil {
+		a.log.Debug("connect refused", "remote", conn.RemoteAddrPort(), "code", no.code.Code, "reason", no.reason)
+		writeRefusal(cl, no)
+		return no.code
+	}
+	conn.Attach(p)
+	return nil
+}
+
+func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets.Packet) (*peer, *refusal) {
+	id, err := a.verifier.Verify(ctx, string(pk.Connect.Username), string(pk.Connect.Password))
+	if err != nil {
+		e := pactwire.AsError(err)
+		if e.Retryable() {
+			return nil, &refusal{packets.ErrServerUnavailable, 3, e.Message}
+		}
+		return nil, &refusal{badCredentials, 5, e.Message}
+	}
+	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone,
+		clientID: cl.ID, lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
+	autoJoin := a.cfg.AutoJoin
+	for _, up := range pk.Properties.User {
+		switch up.Key {
+		case "device":
+			p.kind = pactwire.DeviceKind(up.Val)
+		case "auto-join":
+			autoJoin = up.Val == "true"
+		}
+	}
+	if no := a.checkWill(p, pk); no != nil {
+		return nil, no
+	}
+	receiveMax := cl.Properties.Props.ReceiveMaximum
+	if pk.Properties.ReceiveMaximum > 0 {
+		receiveMax = pk.Properties.ReceiveMaximum
+	}
+	// The library deadlocks in its own count of the client's Receive Maximum; our window honours it instead.
+	cl.Properties.Props.ReceiveMaximum = 0
+	cl.State.Inflight.ResetSendQuota(0)
+	p.expiry = a.expiry(p, cl)
+	a.setKeepalive(p, cl)
+	if p.lab {
+		return p, a.admitLab(ctx, cl, p)
+	}
+	// Wills of members are words about presence, not messages: see Presence.
+	cl.Properties.Will = mqtt.Will{}
+	// Sessions are ours. The library sees each connection as a client of its own, so it has nothing to take over.
+	cl.ID = string(id.UserID) + "\x00" + p.clientID + "\x00" + strconv.FormatUint(conn.ID(), 36)
+	cl.Properties.Clean = true
+	session, present, err := a.sessions.Open(ctx, pactwire.Connecting{
+		Identity: id, ClientID: p.clientID, Clean: pk.Connect.Clean, Expiry: p.expiry, Version: p.version,
+		ReceiveMaximum: receiveMax, MaximumPacketSize: pk.Properties.MaximumPacketSize,
+		AutoJoin: autoJoin && !id.Is(pactwire.RoleOperator), Kind: p.kind,
+	}, conn)
+	if err != nil {
+		switch e := pactwire.AsError(err); e.Code {
+		case pactwire.TooMany:
+			return nil, &refusal{packets.ErrQuotaExceeded, 3, e.Message}
+		case pactwire.Unavailable:
+			return nil, &refusal{packets.ErrServerUnavailable, 3, e.Message}
+		case pactwire.Denied:
+			return nil, &refusal{notAuthorized, 5, e.Message}
+		default:
+			a.log.Error("open session", "user", id.UserID, "error", err)
+			return nil, &refusal{packets.ErrServerUnavailable, 3, "the session could not be opened; try again"}
+		}
+	}
+	p.session, p.present = session, present
+	p.limit, p.unlimit = a.rates.take(id.UserID)
+	p.slots = make(chan struct{}, maxUnanswered)
+	return p, nil
+}
+
+// admitLab gives a lab connection to the library's own sessions. Client ids are still their user's, and connections with
+// one id come in one at a time, each after the one before has gone: the library would let several live at once.
+func (a *Auth) admitLab(ctx context.Context, cl *mqtt.Client, p *peer) *refusal {
+	cl.ID = "lab\x00" + string(p.identity.UserID) + "\x00" + p.clientID
+	id := cl.ID
+	if err := a.labs.enter(ctx, id, p.conn); err != nil {
+		return &refusal{packets.ErrServerUnavailable, 3, "the connection before this one has not ended yet; try again"}
+	}
+	p.conn.OnGone(func() { a.labs.leave(id, p.conn) })
+	return nil
+}
+
+// checkWill lets a member's will be their own words about presence and nothing else, and a lab will a lab topic.
+func (a *Auth) checkWill(p *peer, pk packets.Packet) *refusal {
+	if !pk.Connect.WillFlag {
+		return nil
+	}
+	t, err := topics.Parse(pk.Connect.WillTopic)
+	switch {
+	case p.lab:
+		if err != nil || topics.Publish(p.identity, true, t) != topics.Plain {
+			return &refusal{notAuthorized, 5, "a will may name lab topics only"}
+		}
+		return nil
+	case err != nil || t.Kind != topics.UserPresenceKind || t.User != p.identity.UserID || p.identity.Device != "":
+		return &refusal{notAuthorized, 5, "a will may name users/" + string(p.identity.UserID) + "/presence only"}
+	}
+	if _, err := parseStatus(pk.Connect.WillPayload); err != nil {
+		return &refusal{packets.ErrPayloadFormatInvalid, 5, "a will says " + `{"status":"active"|"away"|"offline"}`}
+	}
+	return nil
+}
+
+// parseStatus reads {"status":…}; a bare word counts too.
+func parseStatus(payload []byte) (pactwire.PresenceStatus, error) {
+	payload = bytes.TrimSpace(payload)
+	status := pactwire.PresenceStatus(payload)
+	if len(payload) > 0 && payload[0] == '{' {
+		var body struct {
+			Status pactwire.PresenceStatus `json:"status"`
+		}
+		if err := json.Unmarshal(payload, &body); err != nil {
+			return "", pactwire.FieldErrorf("payload", "the payload is no JSON: send %s", `{"status":"away"}`)
+		}
+		status = body.Status
+	}
+	switch status {
+	case pactwire.PresenceActive, pactwire.PresenceAway, pactwire.PresenceOffline:
+		return status, nil
+	}
+	return "", pactwire.FieldErrorf("status", "status is active, away or offline")
+}
+
+// expiry is how long the session outlives the connection.
+func (a *Auth) expiry(p *peer, cl *mqtt.Client) time.Duration {
+	if !p.v5() {
+		if cl.Properties.Clean {
+			return 0
+		}
+		return a.cfg.SessionExpiry
+	}
+	return min(time.Duration(cl.Properties.Props.SessionExpiryInterval)*time.Second, a.cfg.SessionExpiry)
+}
+
+// labKeepalive is what the Eclipse Paho interoperability suite wants a longer keepalive to be answered with.
+const labKeepalive = 60
+
+// setKeepalive clamps the keepalive: MQTT 5 is told, 3.1.1 only meets more patience. Above 43,690 s the library's
+// arithmetic would wrap.
+func (a *Auth) setKeepalive(p *peer, cl *mqtt.Client) {
+	asked := cl.State.Keepalive
+	lowest, highest := seconds(a.cfg.KeepaliveMin), seconds(a.cfg.KeepaliveMax)
+	if p.lab {
+		highest = labKeepalive
+	}
+	want := asked
+	switch {
+	case asked == 0 && p.v5():
+		want = highest
+	case asked == 0:
+		want = highest / 3 * 2 // the library waits half as long again
+	case p.v5():
+		want = min(max(asked, lowest), highest)
+	default:
+		want = min(max(asked, lowest), math.MaxUint16/3*2)
+	}
+	cl.State.Keepalive = want
+	cl.State.ServerKeepalive = p.v5() && want != asked
+}
+
+func seconds(d time.Duration) uint16 {
+	return uint16(min(max(d/time.Second, 1), math.MaxUint16/3*2)) //nolint:gosec // clamped
+}
+
+// writeRefusal sends a CONNACK with the code of the client's version.
+func writeRefusal(cl *mqtt.Client, no *refusal) {
+	ack := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: no.code.Code}
+	if cl.Properties.ProtocolVersion < 5 {
+		ack.ReasonCode = no.v3
+	} else {
+		ack.Properties.ReasonString = no.reason
+	}
+	_ = cl.WritePacket(ack) // the connection ends either way
+}
+
+// OnPacketEncode implements mqtt.Hook: a CONNACK says what we offer and grant, a SUBACK or UNSUBACK the codes that the
+// session gave.
+func (a *Auth) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		a.encodeConnack(cl, &pk)
+	case packets.Suback, packets.Unsuback:
+		if p := peerOf(cl); p != nil && p.session != nil && len(p.codes) == len(pk.ReasonCodes) {
+			for i, c := range p.codes {
+				if c != asTheLibrarySays {
+					pk.ReasonCodes[i] = c
+				}
+			}
+			p.codes = nil
+		}
+	}
+	return pk
+}
+
+func (a *Auth) encodeConnack(cl *mqtt.Client, pk *packets.Packet) {
+	p := peerOf(cl)
+	if p == nil || pk.ReasonCode != 0 {
+		if cl.Properties.ProtocolVersion < 5 && pk.ReasonCode > 5 {
+			pk.ReasonCode = 2 // the library's own refusals of an identifier that 3.1.1 has no code for
+		}
+		return
+	}
+	if p.session != nil {
+		pk.SessionPresent = p.present
+	}
+	if !p.v5() {
+		return
+	}
+	props := &pk.Properties
+	props.MaximumPacketSize = a.cfg.PacketSize
+	props.TopicAliasMaximum = 0
+	if !p.lab {
+		props.SharedSubAvailable, props.SharedSubAvailableFlag = 0, true
+	}
+	if granted := uint32(p.expiry / time.Second); granted != cl.Properties.Props.SessionExpiryInterval {
+		props.SessionExpiryInterval, props.SessionExpiryIntervalFlag = granted, true
+	}
+}
+
+// OnSessionEstablished implements mqtt.Hook: CONNACK is written.
+func (a *Auth) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
+	p := peerOf(cl)
+	if p == nil {
+		return
+	}
+	a.watchExpiry(p)
+	if p.session != nil {
+		p.session.Start()
+	}
+}
+
+// warnBefore is how long before the end of a token its bearer is told.
+const warnBefore = 60 * time.Second
+
+// watchExpiry tells the person a minute before the token ends, and ends the connection when it does. One timer stands
+// at a time.
+func (a *Auth) watchExpiry(p *peer) {
+	ends := p.identity.ExpiresAt
+	if ends.IsZero() {
+		return
+	}
+	cut := func() {
+		if !p.ended.Load() {
+			p.conn.Disconnect(packets.ErrNotAuthorized.Code)
+		}
+	}
+	warn := func() {
+		if p.ended.Load() {
+			return
+		}
+		data, _ := json.Marshal(pactwire.TokenExpiring{ExpiresAt: pactwire.Time(ends)})
+		a.direct(p.identity.UserID, pactwire.Event{Type: pactwire.EventTokenExpiring, Data: data})
+		p.expiring.Store(time.AfterFunc(time.Until(ends), cut))
+	}
+	if left := time.Until(ends); left > warnBefore {
+		p.expiring.Store(time.AfterFunc(left-warnBefore, warn))
+	} else {
+		warn()
+	}
+	if p.ended.Load() {
+		p.stopExpiry()
+	}
+}
+
+func (p *peer) stopExpiry() {
+	if t := p.expiring.Load(); t != nil {
+		t.Stop()
+	}
+}
+
+// OnDisconnect implements mqtt.Hook.
+func (a *Auth) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
+	p := peerOf(cl)
+	if p == nil || p.ended.Swap(true) {
+		return
+	}
+	p.stopExpiry()
+	if p.unlimit != nil {
+		p.unlimit()
+	}
+}

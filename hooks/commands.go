@@ -1,0 +1,247 @@
+package hooks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// Acceptor takes commands in. Accept returns a refusal at once or promises to call ack exactly once, after the commit
+// (nil) or when it could not be made (Unavailable); ack does not wait for anything.
+type Acceptor interface {
+	Accept(ctx context.Context, cmds []pactwire.Command, ack func(error)) error
+	// Refuse tells the sender of a refused command why.
+	Refuse(cmd pactwire.Command, err error)
+}
+
+// Parse reads the payload of a command topic; one packet may hold a batch.
+type Parse func(t topics.Topic, contentType string, payload []byte) ([]pactwire.Command, error)
+
+// Commands is the hook that turns publishes into commands. Nothing that a member publishes is ever delivered by the
+// library: the hook answers every publish with "no ack, not delivered", and the acknowledgement is written once the
+// command is committed.
+type Commands struct {
+	mqtt.HookBase
+	accept   Acceptor
+	parse    Parse
+	presence Presence
+	counts   *commandCounts
+	log      *slog.Logger
+}
+
+// NewCommands makes the hook.
+func NewCommands(a Acceptor, parse Parse, presence Presence, m *Metrics, log *slog.Logger) *Commands {
+	return &Commands{accept: a, parse: parse, presence: presence, counts: m.counts, log: log}
+}
+
+// ID implements mqtt.Hook.
+func (*Commands) ID() string { return "commands" }
+
+// Provides implements mqtt.Hook.
+func (*Commands) Provides(b byte) bool { return b == mqtt.OnPublish || b == mqtt.OnPacketRead }
+
+// swallow is the only answer to the library that neither delivers nor acknowledges. Any other error would deliver the
+// message, acknowledge it, or end the process.
+var swallow = packets.ErrRejectPacket
+
+// OnPacketRead implements mqtt.Hook. The library drops a publish to $SYS or $share without an acknowledgement, on which
+// clients wait for ever; here it is refused with a word.
+func (c *Commands) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Type == packets.Publish && strings.HasPrefix(pk.TopicName, "$") && !mqtt.IsValidFilter(pk.TopicName, true) {
+		if p := peerOf(cl); p != nil {
+			if p.session != nil {
+				c.refuse(p, pk, pactwire.Command{}, denied(pk.TopicName))
+			} else {
+				ackLab(cl, pk, packets.ErrNotAuthorized)
+			}
+		}
+		pk.TopicName = nobody
+	}
+	return pk, nil
+}
+
+// OnPublish implements mqtt.Hook.
+func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
+	p := peerOf(cl)
+	if cl.Net.Inline {
+		return pk, nil
+	}
+	if p == nil || pk.TopicName == nobody {
+		return pk, swallow
+	}
+	if p.lab {
+		return c.publishLab(cl, p, pk)
+	}
+	if pk.FixedHeader.Qos == 2 && p.session.Received(pk.PacketID) {
+		p.session.Ack(pk.PacketID, 2, 0, "") // it was taken in before; only the answer was lost
+		return pk, swallow
+	}
+	if p.limit != nil && !p.limit.Allow() {
+		_ = p.limit.Wait(context.Background()) // this reader pauses, nobody else does
+	}
+	t, err := topics.Parse(pk.TopicName)
+	if err != nil {
+		c.refuse(p, pk, pactwire.Command{}, err)
+		return pk, swallow
+	}
+	c.command(p, t, pk)
+	return pk, swallow
+}
+
+func denied(topic string) error {
+	return pactwire.Errorf(pactwire.Denied, "you may not publish to %s", topic)
+}
+
+// command runs one publish of a member.
+func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
+	switch topics.Publish(p.identity, false, t) {
+	case topics.Yes, topics.IfMember:
+	default:
+		c.refuse(p, pk, pactwire.Command{}, denied(pk.TopicName))
+		return
+	}
+	draft := pactwire.Command{Sender: p.identity, Pact: t.Pact, Topic: pk.TopicName, ReceivedAt: time.Now()}
+	var err error
+	if draft.Answer, err = answerTo(p, pk); err != nil {
+		c.refuse(p, pk, draft, err)
+		return
+	}
+	if t.Kind == topics.UserPresenceKind {
+		status, err := parseStatus(pk.Payload)
+		if err != nil {
+			c.refuse(p, pk, draft, err)
+			return
+		}
+		c.presence.Say(p.conn.ID(), p.identity.UserID, status)
+		c.counts.accepted(t.Kind)
+		p.session.Ack(pk.PacketID, pk.FixedHeader.Qos, 0, "")
+		return
+	}
+	cmds, err := c.parse(t, pk.Properties.ContentType, pk.Payload)
+	if err != nil {
+		c.refuse(p, pk, draft, err)
+		return
+	}
+	for i := range cmds {
+		cmds[i].Sender, cmds[i].Pact, cmds[i].Topic = draft.Sender, draft.Pact, draft.Topic
+		cmds[i].ReceivedAt, cmds[i].Answer = draft.ReceivedAt, draft.Answer
+	}
+	c.submit(p, t, pk, cmds)
+}
+
+// submit hands commands over and writes the acknowledgement when they are committed. The reader pauses while too many
+// are unanswered.
+func (c *Commands) submit(p *peer, t topics.Topic, pk packets.Packet, cmds []pactwire.Command) {
+	p.slots <- struct{}{}
+	id, qos := pk.PacketID, pk.FixedHeader.Qos
+	err := c.accept.Accept(context.Background(), cmds, func(err error) {
+		<-p.slots
+		if err != nil {
+			c.settle(p, id, qos, err)
+			return
+		}
+		c.counts.accepted(t.Kind)
+		p.session.Ack(id, qos, 0, "")
+	})
+	if err != nil {
+		<-p.slots
+		c.refuse(p, pk, cmds[0], err)
+	}
+}
+
+// refuse answers a publish that was refused before it was journalled: final refusals are acknowledged and explained,
+// others never acknowledged.
+func (c *Commands) refuse(p *peer, pk packets.Packet, cmd pactwire.Command, err error) {
+	e := pactwire.AsError(err)
+	if !e.Retryable() {
+		cmd.Sender, cmd.Topic = p.identity, pk.TopicName
+		c.accept.Refuse(cmd, e)
+	} else if e.Code == pactwire.Internal {
+		c.log.Error("command", "kind", cmd.Kind, "user", p.identity.UserID, "error", err)
+	}
+	c.settle(p, pk.PacketID, pk.FixedHeader.Qos, e)
+}
+
+// settle writes what the transport says of a refusal. The client of one that may work later keeps its copy: it is cut
+// off without an acknowledgement and sends again when it is back.
+func (c *Commands) settle(p *peer, id uint16, qos byte, err error) {
+	e := pactwire.AsError(err)
+	c.counts.refused(e.Code)
+	if e.Retryable() {
+		if qos == 2 {
+			p.session.Forget(id)
+		}
+		p.conn.Disconnect(packets.ErrServerBusy.Code)
+		return
+	}
+	if !p.v5() {
+		p.session.Ack(id, qos, 0, "")
+		return
+	}
+	if qos == 2 {
+		p.session.Forget(id) // an error ends the QoS 2 exchange
+	}
+	p.session.Ack(id, qos, ReasonOf(e.Code), e.Message)
+}
+
+// ReasonOf is the PUBACK reason code of a final refusal.
+func ReasonOf(code pactwire.Code) byte {
+	switch code {
+	case pactwire.Invalid:
+		return packets.ErrPayloadFormatInvalid.Code
+	case pactwire.Denied:
+		return packets.ErrNotAuthorized.Code
+	case pactwire.TooMany:
+		return packets.ErrQuotaExceeded.Code
+	}
+	return packets.ErrUnspecifiedError.Code
+}
+
+// answerTo reads where the sender wants the answer.
+func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
+	name := pk.Properties.ResponseTopic
+	if name == "" {
+		return pactwire.Answer{}, nil
+	}
+	if t, err := topics.Parse(name); err != nil || !topics.ResponseTopic(p.identity, t) {
+		return pactwire.Answer{}, pactwire.FieldErrorf("responseTopic",
+			"answers can go to users/%s/replies/… or users/%s/inbox only", p.identity.UserID, p.identity.UserID)
+	}
+	return pactwire.Answer{Topic: name, Correlation: pk.Properties.CorrelationData}, nil
+}
+
+// publishLab lets plain MQTT through and refuses the rest in each version's own way.
+func (c *Commands) publishLab(cl *mqtt.Client, p *peer, pk packets.Packet) (packets.Packet, error) {
+	t, err := topics.Parse(pk.TopicName)
+	if err == nil && topics.Publish(p.identity, true, t) == topics.Plain {
+		return pk, nil
+	}
+	code := packets.ErrNotAuthorized
+	if err != nil {
+		code = packets.ErrTopicNameInvalid
+	}
+	ackLab(cl, pk, code)
+	return pk, swallow
+}
+
+// ackLab acknowledges a refused publish of a lab client: with a code for MQTT 5, plainly for 3.1.1, which has none.
+func ackLab(cl *mqtt.Client, pk packets.Packet, code packets.Code) {
+	ack := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID, ReasonCode: code.Code}
+	switch pk.FixedHeader.Qos {
+	case 0:
+		return
+	case 2:
+		ack.FixedHeader.Type = packets.Pubrec
+	}
+	if err := cl.WritePacket(ack); err != nil && !errors.Is(err, mqtt.ErrConnectionClosed) {
+		cl.Stop(err)
+	}
+}

@@ -1,0 +1,85 @@
+package hooks
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2"
+
+	"github.com/pactwire/pactwire"
+	"golang.org/x/time/rate"
+)
+
+// Conn is what the hooks need of the connection under a client; the broker's connections implement it.
+type Conn interface {
+	RemoteAddrPort() netip.AddrPort
+	// Attach keeps a value with the connection; Attachment returns it, nil before.
+	Attach(v any)
+	Attachment() any
+	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes.
+	Disconnect(reason byte)
+	// OnGone registers what to do once the library has let go of the connection; f runs at once if it has already.
+	OnGone(f func())
+	// ID is unique among the connections of this process.
+	ID() uint64
+}
+
+// Session is the live session of a member or operator. Subscribe may wait for the store; the others do not block.
+type Session interface {
+	// Start lets the session speak: replay, snapshots, live events. Called once CONNACK is written.
+	Start()
+	// Subscribe returns one MQTT 5 reason code a filter. Nothing is sent for the new filters until AfterSuback.
+	Subscribe(ctx context.Context, subs []pactwire.Subscription) []byte
+	AfterSuback()
+	// Unsubscribe returns one MQTT 5 reason code a filter.
+	Unsubscribe(filters []string) []byte
+	// Received notes the packet id of an inbound QoS 2 publish and reports whether it was there already.
+	Received(id uint16) bool
+	// Forget takes back Received, for a publish that was refused.
+	Forget(id uint16)
+	// Ack writes PUBACK (qos 1) or PUBREC (qos 2); code and reason are for MQTT 5 alone. Nothing for qos 0.
+	Ack(id uint16, qos, code byte, reason string)
+	// SetExpiry changes how long the session outlives the connection.
+	SetExpiry(d time.Duration)
+	// Detach ends the connection's hold on the session. Safe to call again.
+	Detach()
+}
+
+// peer is what is known of the other side of one connection. It is made by Auth and read by the other hooks; fields
+// without a word about it do not change after CONNECT.
+type peer struct {
+	identity pactwire.Identity
+	kind     pactwire.DeviceKind
+	version  byte
+	conn     Conn
+	session  Session // nil for lab
+	present  bool    // Session Present
+	lab      bool
+	clientID string        // as the client knows it
+	expiry   time.Duration // session expiry as granted
+	limit    *rate.Limiter // shared by the user's connections; nil = none
+	unlimit  func()        // gives limit back
+
+	codes    []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
+	slots    chan struct{} // one a command that is not yet acknowledged
+	arrived  atomic.Bool   // has subscribed, so counts for presence
+	expiring atomic.Pointer[time.Timer]
+	ended    atomic.Bool
+}
+
+// maxUnanswered bounds the commands of one connection that wait for their commit. The reader pauses at the bound.
+const maxUnanswered = 32
+
+// peerOf returns the peer of a client, or nil before CONNECT was accepted and for the library's inline client.
+func peerOf(cl *mqtt.Client) *peer {
+	conn, ok := cl.Net.Conn.(Conn)
+	if !ok {
+		return nil
+	}
+	p, _ := conn.Attachment().(*peer)
+	return p
+}
+
+func (p *peer) v5() bool { return p.version >= 5 }

@@ -1,0 +1,155 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/pactwire/pactwire"
+)
+
+// pending is the answer about a check-in that the habits-service has not answered within 2 s.
+type pending struct {
+	CommandID string `json:"commandId"`
+	Status    string `json:"status"` // pending
+}
+
+func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
+	pact, err := pactOf(r)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	cmds, err := a.ports.Parse(pact, r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return err
+	}
+	batch := isArray(body)
+	for i := range cmds {
+		c := &cmds[i]
+		c.Sender, c.Pact, c.Topic, c.ReceivedAt = id, pact, "", time.Now()
+		c.Answer = pactwire.Answer{Silent: true}
+		switch {
+		case c.ID != "" && key != "" && c.ID != key && !batch:
+			return pactwire.FieldErrorf("id", "the body's id and the header Idempotency-Key differ; send one of them")
+		case c.ID == "" && key != "" && batch:
+			c.ID = key + ":" + strconv.Itoa(i)
+		case c.ID == "" && key != "":
+			c.ID = key
+		case c.ID == "":
+			c.ID = uuid.Must(uuid.NewV7()).String() // by which a late answer can be told in the inbox
+		}
+	}
+	outcomes, err := a.ports.Commands.Do(r.Context(), cmds)
+	switch {
+	case pactwire.CodeOf(err) == pactwire.Denied:
+		return noPact() // who may not send commands here is told no more than a stranger
+	case err != nil:
+		return err
+	case batch:
+		return writeBatch(w, cmds, outcomes)
+	}
+	status, answer, err := answerOf(cmds[0], outcomes[0])
+	if err != nil {
+		return err
+	}
+	writeJSON(w, status, answer)
+	return nil
+}
+
+// isArray reports whether the body is a batch. CBOR arrays have major type 4.
+func isArray(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) > 0 && (body[0] == '[' || body[0]>>5 == 4)
+}
+
+// idempotencyKey reads the header. In a batch each item's own id comes first, so there is room for its number.
+func idempotencyKey(r *http.Request) (string, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if !utf8.ValidString(key) || utf8.RuneCountInString(key) > pactwire.MaxCommandIDLength {
+		return "", pactwire.FieldErrorf("Idempotency-Key", "the header Idempotency-Key has at most %d characters", pactwire.MaxCommandIDLength)
+	}
+	return key, nil
+}
+
+// answerOf is the status and body that tell what became of one check-in.
+func answerOf(c pactwire.Command, o Outcome) (int, any, error) {
+	if o.Pending {
+		return http.StatusAccepted, pending{CommandID: c.ID, Status: "pending"}, nil
+	}
+	if o.Answer.Type == pactwire.EventError {
+		return 0, nil, errorOf(o.Answer)
+	}
+	var said struct {
+		Duplicate bool `json:"duplicate"`
+	}
+	if err := json.Unmarshal(o.Answer.Data, &said); err != nil {
+		return 0, nil, err
+	}
+	if said.Duplicate {
+		return http.StatusOK, o.Answer.Data, nil
+	}
+	return http.StatusCreated, o.Answer.Data, nil
+}
+
+// errorOf reads a SERVER:ERROR back.
+func errorOf(e pactwire.Event) error {
+	var d pactwire.ErrorData
+	if err := json.Unmarshal(e.Data, &d); err != nil {
+		return err
+	}
+	if d.Code == pactwire.Denied {
+		return noPact()
+	}
+	return &pactwire.Error{Code: d.Code, Message: d.Message, Field: d.Field}
+}
+
+// writeBatch answers a batch: an item for each, the refused ones as error payloads. When none was taken, the answer is
+// the first item's refusal.
+func writeBatch(w http.ResponseWriter, cmds []pactwire.Command, outcomes []Outcome) error {
+	items := make([]any, len(outcomes))
+	var first error
+	taken := false
+	for i, o := range outcomes {
+		_, answer, err := answerOf(cmds[i], o)
+		if err != nil {
+			answer = pactwire.AsError(err).Data("")
+			if first == nil {
+				first = err
+			}
+		}
+		taken = taken || err == nil
+		items[i] = answer
+	}
+	if !taken && first != nil {
+		return first
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Items []any `json:"items"`
+	}{items})
+	return nil
+}
+
+func (a *API) deleteCheckin(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
+	checkin := r.PathValue("id")
+	if !pactwire.ValidID(checkin) {
+		return pactwire.Errorf(pactwire.NotFound, "there is no such check-in, or it is not yours")
+	}
+	if err := a.ports.Checkins.DeleteCheckin(r.Context(), id, checkin); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// maxBody bounds every request body: an offline batch of 200 check-ins with full notes fits.
+const maxBody = 1 << 20
+
+// statuses map the codes of refusals.
+var statuses = map[pactwire.Code]int{
+	pactwire.Invalid:     http.StatusBadRequest,
+	pactwire.Denied:      http.StatusForbidden,
+	pactwire.NotFound:    http.StatusNotFound,
+	pactwire.Conflict:    http.StatusConflict,
+	pactwire.TooMany:     http.StatusTooManyRequests,
+	pactwire.Unavailable: http.StatusServiceUnavailable,
+	pactwire.Internal:    http.StatusInternalServerError,
+}
+
+// statusError is a refusal whose status is not that of its code.
+type statusError struct {
+	status int
+	cause  *pactwire.Error
+}
+
+func (e *statusError) Error() string { return e.cause.Error() }
+func (e *statusError) Unwrap() error { return e.cause }
+
+// unauthorized makes a token that is missing or not believed a 401. An issuer that does not answer stays what it is.
+func unauthorized(err error) error {
+	if e := pactwire.AsError(err); e.Code == pactwire.Denied {
+		return &statusError{http.StatusUnauthorized, e}
+	}
+	return err
+}
+
+// noPact is the answer about a pact that does not exist, and about one that is not the caller's.
+func noPact() *pactwire.Error {
+	return pactwire.Errorf(pactwire.NotFound, "there is no such pact, or you are not in it")
+}
+
+// refuse answers with an error. Faults of ours are logged with their cause, which clients never see.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e := pactwire.AsError(err)
+	status := statuses[e.Code]
+	var with *statusError
+	switch {
+	case errors.As(err, &with):
+		status = with.status
+	case errors.Is(err, pactwire.ErrNotImplemented):
+		status = http.StatusNotImplemented
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if e.Code == pactwire.Internal && r.Context().Err() == nil {
+		a.log.Error("http request failed", "route", r.Pattern, "error", err)
+	}
+	writeError(w, status, e)
+}
+
+func writeError(w http.ResponseWriter, status int, e *pactwire.Error) {
+	writeJSON(w, status, e.Data(""))
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		status = http.StatusInternalServerError
+		b.Reset()
+		fmt.Fprintln(&b, `{"code":"internal","message":"something went wrong on our side; try again","retryable":true}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the client is gone, if this fails
+}
+
+// list is the shape of every list.
+type list[T any] struct {
+	Items   []T           `json:"items"`
+	HasMore bool          `json:"hasMore"`
+	HeadSeq *pactwire.Seq `json:"headSeq,omitempty"`
+}
+
+// page cuts a list that the port returns whole.
+func page[T any](items []T, limit int) list[T] {
+	more := len(items) > limit
+	if more {
+		items = items[:limit]
+	}
+	if items == nil {
+		items = []T{}
+	}
+	return list[T]{Items: items, HasMore: more}
+}
+
+// The limits of lists.
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// limitOf reads ?limit=; what is more than allowed gets what is allowed.
+func limitOf(r *http.Request) (int, error) {
+	s := r.URL.Query().Get("limit")
+	if s == "" {
+		return defaultLimit, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, pactwire.FieldErrorf("limit", "limit is a number from 1 to %d", maxLimit)
+	}
+	return min(int(n), maxLimit), nil
+}
+
+// seqOf reads a place in a stream; nil when it is not given.
+func seqOf(r *http.Request, name string) (*pactwire.Seq, error) {
+	q := r.URL.Query()
+	if !q.Has(name) {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(q.Get(name), 10, 63)
+	if err != nil {
+		return nil, pactwire.FieldErrorf(name, "%s is a whole number, 0 or more", name)
+	}
+	seq := pactwire.Seq(n)
+	return &seq, nil
+}
+
+// pactOf is the pact that the path names.
+func pactOf(r *http.Request) (pactwire.PactID, error) {
+	id := pactwire.PactID(r.PathValue("id"))
+	if !pactwire.ValidID(id) {
+		return "", noPact()
+	}
+	return id, nil
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return nil, pactwire.FieldErrorf("body", "the body is longer than %d bytes", maxBody)
+	case err != nil:
+		return nil, &pactwire.Error{Code: pactwire.Invalid, Field: "body", Message: "the body could not be read whole", Cause: err}
+	}
+	return b, nil
+}
+
+// decode reads a JSON object. Unknown fields are ignored; an empty body is an empty object where that may be.
+func decode(w http.ResponseWriter, r *http.Request, into any, mayBeEmpty bool) error {
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if b = bytes.TrimSpace(b); len(b) == 0 && mayBeEmpty {
+		return nil
+	}
+	if len(b) == 0 || b[0] != '{' {
+		return pactwire.FieldErrorf("body", "the body must be a JSON object")
+	}
+	var wrongType *json.UnmarshalTypeError
+	switch err := json.Unmarshal(b, into); {
+	case errors.As(err, &wrongType):
+		return pactwire.FieldErrorf(wrongType.Field, "%s must not be a %s", wrongType.Field, wrongType.Value)
+	case err != nil:
+		return pactwire.FieldErrorf("body", "the body is no valid JSON: %s", err)
+	}
+	return nil
+}
+
+func levelOf(status int) slog.Level {
+	switch {
+	case status >= 500:
+		return slog.LevelWarn
+	default:
+		return slog.LevelDebug // what clients do wrong is theirs
+	}
+}
+
+func attrs(method, pattern string, status, bytes int, took time.Duration) []slog.Attr {
+	return []slog.Attr{slog.String("method", method), slog.String("route", pattern), slog.Int("status", status),
+		slog.Int("bytes", bytes), slog.Duration("took", took)}
+}

@@ -1,0 +1,159 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"pgregory.net/rapid"
+)
+
+var propertyTests = []test{
+	{"Promise 3: seq is gap-free whatever fails", testPromise3SeqIsGapFree},
+}
+
+// testPromise3SeqIsGapFree drives a store with random batches, failures, pruning and kills beside a model of it.
+func testPromise3SeqIsGapFree(t *testing.T, open func(*testing.T) Store) {
+	rapid.Check(t, func(r *rapid.T) {
+		// Each run has a store of its own; open would close it only at the end of the test.
+		m := &model{t: t, s: open(t), entries: map[pactwire.Stream][]string{}, floors: map[pactwire.Stream]int{}, clock: noon}
+		defer func() {
+			if err := m.s.Close(); err != nil {
+				r.Fatal(err)
+			}
+		}()
+		r.Repeat(map[string]func(*rapid.T){
+			"batch":  m.batch,
+			"prune":  m.prune,
+			"reopen": m.reopen,
+			"":       m.check,
+		})
+	})
+}
+
+// model is what the store ought to hold.
+type model struct {
+	t       *testing.T
+	s       Store
+	entries map[pactwire.Stream][]string
+	floors  map[pactwire.Stream]int
+	times   []written
+	clock   time.Time
+	n       int
+}
+
+type written struct {
+	stream pactwire.Stream
+	at     time.Time
+}
+
+var modelStreams = []pactwire.Stream{
+	pactwire.ActivityOf("a"), pactwire.ActivityOf("b"), pactwire.InboxOf("a"), pactwire.InboxOf("c"),
+}
+
+// step is one function of a batch.
+type step struct {
+	streams []pactwire.Stream
+	fail    bool
+	panics  bool
+}
+
+func (m *model) batch(r *rapid.T) {
+	steps := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) step {
+		outcome := rapid.IntRange(0, 9).Draw(r, "outcome")
+		return step{
+			streams: rapid.SliceOfN(rapid.SampledFrom(modelStreams), 0, 4).Draw(r, "streams"),
+			fail:    outcome == 1 || outcome == 2, panics: outcome == 3,
+		}
+	}), 1, 12).Draw(r, "steps")
+	release := hold(m.t, m.s)
+	defer release()
+	results := make(chan error, len(steps))
+	m.clock = m.clock.Add(time.Second)
+	now, first := m.clock, m.n
+	for i, st := range steps {
+		err := m.s.Submit(ctx, func(tx Tx) error {
+			for j, stream := range st.streams {
+				if err := appendNext(tx, stream, now, fmt.Sprintf("%d.%d", first+i, j)); err != nil {
+					return err
+				}
+			}
+			if st.panics {
+				panic("as the model wants")
+			}
+			if st.fail {
+				return errors.New("as the model wants")
+			}
+			return nil
+		}, func(err error) { results <- err })
+		if err != nil {
+			r.Fatal(err)
+		}
+	}
+	m.n += len(steps)
+	release()
+	for i, st := range steps {
+		err := <-results
+		if failed := st.fail || st.panics; failed != (err != nil) {
+			r.Fatalf("step %d was told %v", i, err)
+		}
+		if err != nil {
+			continue
+		}
+		for j, stream := range st.streams {
+			m.entries[stream] = append(m.entries[stream], fmt.Sprintf("%d.%d", first+i, j))
+			m.times = append(m.times, written{stream, now})
+		}
+	}
+}
+
+func (m *model) prune(r *rapid.T) {
+	before := m.clock.Add(-time.Duration(rapid.IntRange(0, 5).Draw(r, "seconds")) * time.Second)
+	want := 0
+	for len(m.times) > 0 && m.times[0].at.Before(before) {
+		m.floors[m.times[0].stream]++
+		m.times = m.times[1:]
+		want++
+	}
+	if n, err := m.s.Prune(ctx, before, before); n != want || err != nil {
+		r.Fatalf("pruned %d instead of %d, %v", n, want, err)
+	}
+}
+
+// reopen is rarer than the rest, since it takes longest.
+func (m *model) reopen(r *rapid.T) {
+	if rapid.IntRange(0, 5).Draw(r, "reopen") == 0 {
+		m.s = m.s.Reopen(m.t)
+	}
+}
+
+func (m *model) check(r *rapid.T) {
+	var reqs []pactwire.ReadRequest
+	for _, s := range modelStreams {
+		reqs = append(reqs, pactwire.ReadRequest{Stream: s, Limit: 1 << 20})
+	}
+	got, err := m.s.ReadMany(ctx, reqs)
+	if err != nil {
+		r.Fatal(err)
+	}
+	bounds, err := m.s.Bounds(ctx, modelStreams)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for i, s := range modelStreams {
+		floor, all := m.floors[s], m.entries[s]
+		if want := (pactwire.Bounds{Floor: pactwire.Seq(floor), Head: pactwire.Seq(len(all))}); bounds[i] != want {
+			r.Fatalf("bounds of %v: %v, want %v", s, bounds[i], want)
+		}
+		if len(got[i]) != len(all)-floor {
+			r.Fatalf("%d entries of %v, want %d", len(got[i]), s, len(all)-floor)
+		}
+		for j, e := range got[i] {
+			if e.Seq != pactwire.Seq(floor+j+1) || string(e.Payload) != all[floor+j] {
+				r.Fatalf("entry %d of %v is %d %q", floor+j+1, s, e.Seq, e.Payload)
+			}
+		}
+	}
+}

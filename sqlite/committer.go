@@ -1,0 +1,293 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+const (
+	queueSize = 4096 // functions that wait for a commit; beyond it Submit blocks
+	maxBatch  = 256  // functions in one transaction
+	smallest  = 8    // batches up to this size may wait for company
+)
+
+// request is a function that waits for its transaction.
+type request struct {
+	fn   func(*Tx) error
+	done func(error)
+}
+
+// committer owns the write connection. It is one goroutine, from Open to Close.
+type committer struct {
+	queue   chan request  // at most queueSize; full = Submit blocks
+	closing chan struct{} // closed when Close begins
+	stopped chan struct{} // closed when the last commit is done
+
+	open func() (*conn, error)
+	log  *slog.Logger
+	m    *metrics
+	pace pace
+
+	tx    Tx
+	batch []request
+	errs  []error
+
+	hooksMu sync.Mutex
+	hooks   []func() // OnRollback
+
+	commits atomic.Int64
+	failing atomic.Pointer[pactwire.Error] // why the last commit failed; nil when it did not
+}
+
+// run commits until the queue is closed and empty.
+func (k *committer) run() {
+	defer close(k.stopped)
+	for r := range k.queue {
+		k.batch = append(k.batch, r)
+		k.fill()
+		if k.pace.wait(len(k.batch), k.closing) {
+			k.fill()
+		}
+		k.commit()
+		for i, r := range k.batch {
+			k.tell(r, k.errs[i])
+		}
+		clear(k.batch)
+		clear(k.errs)
+		k.batch = k.batch[:0]
+	}
+	if c := k.tx.c; c != nil {
+		if err := c.checkpoint(); err != nil {
+			k.log.Warn("last checkpoint failed; it is made up at the next start", "error", err)
+		}
+		c.close()
+	}
+}
+
+// fill takes what is queued, without waiting.
+func (k *committer) fill() {
+	for len(k.batch) < maxBatch {
+		select {
+		case r, ok := <-k.queue:
+			if !ok {
+				return
+			}
+			k.batch = append(k.batch, r)
+		default:
+			return
+		}
+	}
+}
+
+// commit runs the batch and fills errs.
+func (k *committer) commit() {
+	for len(k.errs) < len(k.batch) {
+		k.errs = append(k.errs, nil)
+	}
+	start := time.Now()
+	err := k.transaction()
+	if err != nil {
+		refused := unavailable(err)
+		for i := range k.batch {
+			k.errs[i] = refused
+		}
+		k.m.failures.Inc()
+		if k.failing.Swap(refused) == nil {
+			k.log.Error("store refuses to commit", "error", err, "advice", adviceOf(err))
+		}
+	} else if k.failing.Load() != nil {
+		k.failing.Store(nil)
+		k.log.Info("store commits again")
+	}
+	k.commits.Add(1)
+	end := time.Now()
+	k.m.seconds.Observe(end.Sub(start).Seconds())
+	k.m.commands.Observe(float64(len(k.batch)))
+	k.pace.note(end, len(k.batch))
+}
+
+// transaction commits the batch: first all functions in one go, and when one fails again from the start with a savepoint
+// for each, so that only the failing ones are undone. An error means that nothing was committed.
+func (k *committer) transaction() error {
+	if k.tx.c == nil {
+		c, err := k.open()
+		if err != nil {
+			return err
+		}
+		k.tx.c = c
+	}
+	err := k.runAll(k.runPlain)
+	if errors.Is(err, errRunAgain) {
+		k.m.reruns.Inc()
+		err = k.runAll(k.runGuarded)
+	}
+	return err
+}
+
+var errRunAgain = errors.New("a function of the batch failed")
+
+// runAll runs the functions in one transaction and commits it, or leaves nothing of it.
+func (k *committer) runAll(each func(i int, fn func(*Tx) error) error) error {
+	c := k.tx.c
+	c.fault = nil
+	err := c.begin()
+	for i := 0; i < len(k.batch) && err == nil; i++ {
+		err = each(i, k.batch[i].fn)
+		if c.fault != nil {
+			err = c.fault
+		}
+	}
+	if err == nil {
+		err = c.commit()
+	}
+	if err == nil {
+		k.tx.committed()
+		return nil
+	}
+	k.undone()
+	again := errors.Is(err, errRunAgain)
+	if e := c.rollback(); e != nil || !again && (c.fault == nil || !c.fault.passing()) {
+		c.close() // the next batch opens it anew
+		k.tx.c = nil
+		if e != nil && again {
+			return e
+		}
+	}
+	return err
+}
+
+func (k *committer) runPlain(_ int, fn func(*Tx) error) error {
+	if k.call(fn, false) != nil {
+		return errRunAgain
+	}
+	return nil
+}
+
+var (
+	sqlSavepoint  = newQuery(`SAVEPOINT fn`)
+	sqlRollbackTo = newQuery(`ROLLBACK TO fn`)
+	sqlRelease    = newQuery(`RELEASE fn`)
+)
+
+func (k *committer) runGuarded(i int, fn func(*Tx) error) error {
+	c := k.tx.c
+	if err := c.q(sqlSavepoint).run(); err != nil {
+		return err
+	}
+	k.errs[i] = k.call(fn, true)
+	c.resetAll()
+	if k.errs[i] != nil && c.fault == nil {
+		k.undone()
+		if err := c.q(sqlRollbackTo).run(); err != nil {
+			return err
+		}
+	}
+	return c.q(sqlRelease).run()
+}
+
+// undone tells the caches that what they learnt in this transaction is no longer so.
+func (k *committer) undone() {
+	k.tx.rolledBack()
+	k.hooksMu.Lock()
+	hooks := k.hooks
+	k.hooksMu.Unlock()
+	for _, h := range hooks {
+		h()
+	}
+}
+
+// call runs one function. A panic in it is its error.
+func (k *committer) call(fn func(*Tx) error, report bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &pactwire.Error{Code: pactwire.Internal, Message: "something went wrong on our side; try again", Cause: fmt.Errorf("panic: %v", p)}
+			if report {
+				k.log.Error("panic in a transaction", "panic", p, "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	return fn(&k.tx)
+}
+
+// tell calls back. A panic there must not end the committer.
+func (k *committer) tell(r request, err error) {
+	if r.done == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			k.log.Error("panic after a commit", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	r.done(err)
+}
+
+// Submit queues fn to run inside the next transaction. done runs after the commit, on the committer's goroutine and in
+// the order of submission: with nil, with fn's own error, or with an Unavailable error when the transaction could not be
+// committed. When the queue is full Submit waits for room; if ctx ends first or the store is closed it returns
+// Unavailable and done is never called. See the package documentation for what fn and done may do.
+func (d *DB) Submit(ctx context.Context, fn func(*Tx) error, done func(error)) error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	if d.closed {
+		return errClosed
+	}
+	r := request{fn, done}
+	select {
+	case d.k.queue <- r:
+		return nil
+	default:
+	}
+	select {
+	case d.k.queue <- r:
+		return nil
+	case <-d.k.closing:
+		return errClosed
+	case <-ctx.Done():
+		return unavailable(fmt.Errorf("waiting for room in the queue: %w", ctx.Err()))
+	}
+}
+
+var errClosed = &pactwire.Error{Code: pactwire.Unavailable, Message: "the store is closed; try again later"}
+
+// Update runs fn in the next transaction and waits until it is committed. If ctx ends before fn started nothing is done
+// and Update returns Unavailable; after that it waits for the outcome.
+func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	const waiting, started, abandoned = 0, 1, 2
+	var state atomic.Int32
+	result := make(chan error, 1)
+	err := d.Submit(ctx, func(t *Tx) error {
+		if !state.CompareAndSwap(waiting, started) && state.Load() == abandoned {
+			return nil
+		}
+		return fn(t)
+	}, func(err error) { result <- err })
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		if state.CompareAndSwap(waiting, abandoned) {
+			return unavailable(fmt.Errorf("waiting for a commit: %w", ctx.Err()))
+		}
+		return <-result
+	}
+}
+
+// OnRollback registers a function that clears what was cached inside transactions. It runs on the committer's goroutine
+// and must not block.
+func (d *DB) OnRollback(clearCaches func()) {
+	d.k.hooksMu.Lock()
+	defer d.k.hooksMu.Unlock()
+	d.k.hooks = append(d.k.hooks[:len(d.k.hooks):len(d.k.hooks)], clearCaches)
+}

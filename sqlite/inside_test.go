@@ -1,0 +1,322 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pactwire/pactwire"
+	lib "modernc.org/sqlite/lib"
+)
+
+func openInside(t testing.TB, cfg Config) *DB {
+	t.Helper()
+	cfg.Path = filepath.Join(t.TempDir(), "pactwire.db")
+	d, err := Open(context.Background(), cfg, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// TestConnectionIsOpenedAnewAfterAFault plays a disk that fails once, under the committer and under a reader.
+func TestConnectionIsOpenedAnewAfterAFault(t *testing.T) {
+	ctx := context.Background()
+	d := openInside(t, Config{Readers: 1})
+	broken := &fault{Code: lib.SQLITE_IOERR, Msg: "disk I/O error"}
+	var old, now *conn
+	err := d.Update(ctx, func(tx *Tx) error {
+		old = tx.c
+		if _, err := tx.NextCommandID(); err != nil {
+			return err
+		}
+		tx.c.fault = broken // as when a statement hit it and fn overlooked it
+		return nil
+	})
+	if pactwire.CodeOf(err) != pactwire.Unavailable || !errors.As(err, &broken) {
+		t.Fatalf("told %v", err)
+	}
+	if err := d.Update(ctx, func(tx *Tx) error { now = tx.c; return nil }); err != nil {
+		t.Fatalf("after that: %v", err)
+	}
+	if now == old {
+		t.Error("the committer kept its connection")
+	}
+
+	err = d.read(ctx, func(c *conn) error { old = c; c.fault = broken; return broken })
+	if !errors.Is(err, broken) {
+		t.Fatalf("told %v", err)
+	}
+	if err := d.read(ctx, func(c *conn) error { now = c; return c.q(sqlProbeRead).run() }); err != nil {
+		t.Fatalf("after that: %v", err)
+	}
+	if now == old {
+		t.Error("the reader kept its connection")
+	}
+}
+
+// TestDurability looks at what the promises rest on.
+func TestDurability(t *testing.T) {
+	d := openInside(t, Config{})
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "page_size": "2048",
+	} {
+		err := d.Update(context.Background(), func(tx *Tx) error {
+			s := &stmt{c: tx.c}
+			if err := s.prepare("PRAGMA " + pragma); err != nil {
+				return err
+			}
+			defer lib.Xsqlite3_finalize(tx.c.tls, s.p)
+			if !s.next() {
+				return s.err
+			}
+			if got := s.colText(0); got != want {
+				t.Errorf("%s is %s, not %s", pragma, got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestEveryStatementIsValid prepares all of them, on both kinds of connection.
+func TestEveryStatementIsValid(t *testing.T) {
+	d := openInside(t, Config{})
+	all := func(c *conn) error {
+		for k, sql := range queries {
+			s := c.q(query(k))
+			if s.err != nil {
+				t.Errorf("%s: %v", sql, s.err)
+			}
+			s.reset()
+		}
+		return nil
+	}
+	if err := d.Update(context.Background(), func(tx *Tx) error { return all(tx.c) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHotStatementsUseAnIndex keeps full scans out of the paths that run for every command or connection.
+func TestHotStatementsUseAnIndex(t *testing.T) {
+	d := openInside(t, Config{})
+	cold := map[query]bool{ // once a start or once a prune slice, and the one table of those is walked from its beginning
+		sqlOnline: true, sqlAbandonSessions: true, sqlOldEntries: true, sqlOldWebhooks: true, sqlOldCodes: true,
+		sqlCountPending: true, // a walk of the partial index
+	}
+	err := d.Update(context.Background(), func(tx *Tx) error {
+		for k, sql := range queries {
+			verb, _, _ := strings.Cut(sql, " ")
+			if cold[query(k)] || verb != "SELECT" && verb != "UPDATE" && verb != "DELETE" {
+				continue
+			}
+			s := &stmt{c: tx.c}
+			if err := s.prepare("EXPLAIN QUERY PLAN " + sql); err != nil {
+				return fmt.Errorf("%s: %w", sql, err)
+			}
+			for s.next() {
+				if plan := s.colText(3); strings.HasPrefix(plan, "SCAN") && !strings.Contains(plan, "CONSTANT ROW") {
+					t.Errorf("%s: %s", sql, plan)
+				}
+			}
+			lib.Xsqlite3_finalize(tx.c.tls, s.p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBoundValuesThatDoNotFitTheArena(t *testing.T) {
+	d := openInside(t, Config{})
+	err := d.Update(context.Background(), func(tx *Tx) error {
+		small, big := strings.Repeat("s", 100), bytes.Repeat([]byte("b"), 3*arenaSize)
+		w := pactwire.Webhook{ID: small, Target: string(big), Body: big}
+		if err := tx.PutWebhook(w); err != nil {
+			return err
+		}
+		if len(tx.c.spill) != 0 || tx.c.used != 0 || len(tx.c.bound) != 0 {
+			t.Errorf("left behind: %d pieces, %d bytes, %d statements", len(tx.c.spill), tx.c.used, len(tx.c.bound))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.DueWebhooks(context.Background(), strings.Repeat("b", 3*arenaSize), time.Now(), 9)
+	if err != nil || len(got) != 1 || len(got[0].Body) != 3*arenaSize {
+		t.Fatalf("%d webhooks, %v", len(got), err)
+	}
+}
+
+// TestNamesAreForgottenBeyondTheirBound keeps the memory of a connection bounded, and its answers right.
+func TestNamesAreForgottenBeyondTheirBound(t *testing.T) {
+	ctx := context.Background()
+	d := openInside(t, Config{})
+	stream := pactwire.ActivityOf("p")
+	add := func(tx *Tx) error {
+		head, err := tx.Head(stream)
+		if err != nil {
+			return err
+		}
+		return tx.Append(pactwire.Entry{Stream: stream, Seq: head + 1, Payload: []byte("x")}, time.Now())
+	}
+	if err := d.Update(ctx, add); err != nil {
+		t.Fatal(err)
+	}
+	err := d.Update(ctx, func(tx *Tx) error {
+		for i := range maxNames {
+			tx.c.ids[name{goalName, fmt.Sprint("filler", i)}] = &interned{id: int64(1e9 + i)}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Update(ctx, func(tx *Tx) error {
+		if n := len(tx.c.ids); n > maxNames {
+			t.Errorf("%d names are remembered", n)
+		}
+		return add(tx)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := d.Bounds(ctx, []pactwire.Stream{stream}); err != nil || b[0].Head != 2 {
+		t.Fatalf("%v, %v", b, err)
+	}
+}
+
+// TestReturningSessionsShareReads holds the only connection while callers gather behind a first one.
+func TestReturningSessionsShareReads(t *testing.T) {
+	ctx := context.Background()
+	d := openInside(t, Config{Readers: 1})
+	const n = sessionBatch - 12
+	errs := make(chan error, n+1)
+	load := func(i int) {
+		_, _, err := d.LoadSession(ctx, pactwire.SessionKey{User: pactwire.UserID(fmt.Sprint("u", i)), ClientID: "c"})
+		errs <- err
+	}
+	err := d.read(ctx, func(*conn) error {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		go load(0)
+		for d.sessionReads.Load() == 0 {
+			<-tick.C
+		}
+		for i := range n {
+			go load(i)
+		}
+		for len(d.loads) < n {
+			<-tick.C
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n + 1 {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reads := d.sessionReads.Load(); reads != 2 {
+		t.Errorf("%d callers took %d reads", n+1, reads)
+	}
+}
+
+func TestSessionStateRoundTrip(t *testing.T) {
+	s := pactwire.Session{
+		Filters:  []pactwire.SessionFilter{{Filter: "a/+", QoS: 2, Identifier: 1<<28 - 1, RetainHandling: 2, NoLocal: true, RetainAsPub: true}, {Filter: ""}},
+		Cursors:  []pactwire.Cursor{{Stream: pactwire.ActivityOf("p"), Acked: 1 << 62, Sent: 1<<64 - 1}, {Stream: pactwire.InboxOf("")}},
+		Received: []uint16{0, 65535},
+	}
+	got, err := decodeSession(encodeSession(&s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// FuzzSessionState feeds damaged states: they are refused without a panic and without taking much memory, and what is
+// accepted is written again as it reads.
+func FuzzSessionState(f *testing.F) {
+	f.Add(encodeSession(&pactwire.Session{}))
+	f.Add(encodeSession(&pactwire.Session{Filters: []pactwire.SessionFilter{{Filter: "pacts/+/activity", QoS: 1}},
+		Cursors: []pactwire.Cursor{{Stream: pactwire.ActivityOf("p"), Acked: 3, Sent: 9}}, Received: []uint16{1}}))
+	f.Add([]byte{})
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeSession(b)
+		if err != nil {
+			return
+		}
+		again, err := decodeSession(encodeSession(&s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(s, again); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestDateNumbers(t *testing.T) {
+	for _, d := range []pactwire.LocalDate{"", "2026-11-23", "0001-01-01", "9999-12-31"} {
+		if _, ok := dateNumber(d); !ok {
+			t.Errorf("%q is refused", d)
+		}
+	}
+	for _, d := range []pactwire.LocalDate{"2026-11-2", "20261123", "2026-11-23 ", "2026-1a-23", "-026-11-23"} {
+		if _, ok := dateNumber(d); ok {
+			t.Errorf("%q is accepted", d)
+		}
+	}
+}
+
+// TestPace: small batches wait only while a window would not gather more than a small batch.
+func TestPace(t *testing.T) {
+	closing := make(chan struct{})
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if (&pace{}).wait(1, closing) {
+		t.Error("waits without a window")
+	}
+	p := &pace{window: time.Microsecond, since: start}
+	if !p.wait(1, closing) || p.wait(smallest+1, closing) {
+		t.Error("a small batch waits, a large one does not")
+	}
+	p = &pace{window: 5 * time.Millisecond, since: start}
+	p.note(start.Add(10*time.Millisecond), 200)
+	if p.busy {
+		t.Error("a short measurement decides")
+	}
+	p.note(start.Add(100*time.Millisecond), 1) // 201 in 100 ms = 10 a window
+	if !p.busy || p.wait(1, closing) {
+		t.Error("waits at 2,000/s")
+	}
+	p.note(start.Add(200*time.Millisecond), 50) // 2.5 a window
+	if p.busy {
+		t.Error("does not wait at 500/s")
+	}
+	close(closing)
+	p.window = time.Hour
+	if !p.wait(1, closing) {
+		t.Error("does not fill a last time when it closes")
+	}
+}

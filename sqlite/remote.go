@@ -1,0 +1,163 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// What is kept when the habits-service is another process: what it was last seen to say, so that changes are told once.
+
+var (
+	sqlSeenPact        = newQuery(`SELECT pact FROM seen_pacts WHERE id = ?`)
+	sqlPutSeenPact     = newQuery(`INSERT INTO seen_pacts (id, pact) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact`)
+	sqlSeenCheckin     = newQuery(`SELECT checkin FROM seen_checkins WHERE user = ? AND goal = ? AND day = ?`)
+	sqlSeenCheckinByID = newQuery(`SELECT checkin FROM seen_checkins WHERE uid = ? AND uid <> ''`)
+	sqlPutSeenCheckin  = newQuery(`INSERT INTO seen_checkins (user, goal, day, uid, checkin) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (user, goal, day) DO UPDATE SET uid = excluded.uid, checkin = excluded.checkin`)
+	sqlMoveSeenCheckin = newQuery(`UPDATE seen_checkins SET uid = '' WHERE uid = ? AND uid <> ''`)
+	sqlSeenWebhook     = newQuery(`INSERT INTO seen_webhooks (name, at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING 1`)
+	sqlSaid            = newQuery(`INSERT INTO said_milestones (user, goal, checkin, days) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1`)
+	sqlPutJoined       = newQuery(`INSERT INTO joined (user, stream, seq) VALUES (?, ?, ?) ON CONFLICT (user, stream) DO UPDATE SET seq = excluded.seq`)
+	sqlJoined          = newQuery(`SELECT n.name, j.seq FROM joined j JOIN names n ON n.id = j.stream WHERE j.user = ?`)
+)
+
+// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one.
+func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
+	id, err := t.internID(pactName(p.ID))
+	if err != nil {
+		return before, false, err
+	}
+	s := t.c.q(sqlSeenPact).int(id)
+	var was []byte
+	if known = s.next(); known {
+		was = s.colBlob(0)
+	}
+	if err := s.end(); err != nil {
+		return before, false, err
+	}
+	if known {
+		if err := json.Unmarshal(was, &before); err != nil {
+			return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+		}
+	}
+	now, err := json.Marshal(p)
+	if err != nil {
+		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+	}
+	return before, known, t.c.q(sqlPutSeenPact).int(id).blob(now).run()
+}
+
+// SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns
+// the former one.
+func (t *Tx) SeenCheckin(c pactwire.Checkin) (before pactwire.Checkin, known bool, err error) {
+	user, goal, err := t.internUserAndGoal(c.UserID, c.HabitGoalID)
+	if err != nil {
+		return before, false, err
+	}
+	before, known, err = t.c.q(sqlSeenCheckin).int(user).int(goal).date(c.LocalDate).seenCheckin()
+	if err != nil {
+		return before, false, err
+	}
+	if !known || before.ID != c.ID {
+		if err := t.c.q(sqlMoveSeenCheckin).text(c.ID).run(); err != nil {
+			return before, false, err
+		}
+	}
+	now, err := json.Marshal(c)
+	if err != nil {
+		return before, false, fmt.Errorf("seen check-in %s: %w", c.ID, err)
+	}
+	return before, known, t.c.q(sqlPutSeenCheckin).int(user).int(goal).date(c.LocalDate).text(c.ID).blob(now).run()
+}
+
+// SeenCheckinByID finds what SeenCheckin stored last under a check-in's id.
+func (t *Tx) SeenCheckinByID(id string) (pactwire.Checkin, bool, error) {
+	return t.c.q(sqlSeenCheckinByID).text(id).seenCheckin()
+}
+
+func (s *stmt) seenCheckin() (c pactwire.Checkin, ok bool, err error) {
+	var b []byte
+	if ok = s.next(); ok {
+		b = s.colBlob(0)
+	}
+	if err := s.end(); err != nil || !ok {
+		return c, false, err
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, false, fmt.Errorf("seen check-in: %w", err)
+	}
+	return c, true, nil
+}
+
+// SeenWebhook notes a webhook id and reports whether it is new.
+func (t *Tx) SeenWebhook(id string, at time.Time) (bool, error) {
+	return t.c.q(sqlSeenWebhook).text(id).int(millis(at)).changed()
+}
+
+// SaidMilestone notes a milestone of a remote habits-service and reports whether it is new.
+func (t *Tx) SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error) {
+	user, goal, err := t.internUserAndGoal(u, g)
+	if err != nil {
+		return false, err
+	}
+	return t.c.q(sqlSaid).int(user).int(goal).text(checkin).int(int64(days)).changed()
+}
+
+// changed runs a statement that returns the rows it wrote and reports whether there were any.
+func (s *stmt) changed() (bool, error) {
+	n, err := s.count()
+	return n > 0, err
+}
+
+// count runs a statement and counts its rows.
+func (s *stmt) count() (n int, err error) {
+	for s.next() {
+		n++
+	}
+	return n, s.end()
+}
+
+// Joined notes at which sequence number a member's own partner_joined stands.
+func (t *Tx) Joined(p pactwire.PactID, u pactwire.UserID, at pactwire.Seq) error {
+	stream, err := t.internID(pactName(p))
+	if err != nil {
+		return err
+	}
+	user, err := t.internID(userName(u))
+	if err != nil {
+		return err
+	}
+	return t.c.q(sqlPutJoined).int(user).int(stream).int(seqInt(at)).run()
+}
+
+// JoinedAt tells for each user at which sequence number of each pact their own partner_joined stands. Pacts without one,
+// such as those they made, are not in the maps.
+func (d *DB) JoinedAt(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error) {
+	out := make(map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, len(users))
+	err := d.view(ctx, func(c *conn) error {
+		for _, u := range users {
+			id, err := c.id(userName(u))
+			if err != nil {
+				return err
+			}
+			places := map[pactwire.PactID]pactwire.Seq{}
+			s := c.q(sqlJoined).int(id)
+			for s.next() {
+				places[pactwire.PactID(s.colText(0))] = pactwire.Seq(s.colInt(1))
+			}
+			if err := s.end(); err != nil {
+				return err
+			}
+			out[u] = places
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, readError("read where people joined", err)
+	}
+	return out, nil
+}

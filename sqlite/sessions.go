@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+var (
+	sqlSession    = newQuery(`SELECT state, expiry, gone_at, expires_at FROM sessions WHERE user = ? AND client = ?`)
+	sqlPutSession = newQuery(`INSERT INTO sessions (user, client, state, expiry, gone_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (user, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, gone_at = excluded.gone_at,
+			expires_at = excluded.expires_at`)
+	sqlDropSession     = newQuery(`DELETE FROM sessions WHERE user = ? AND client = ?`)
+	sqlExpireSessions  = newQuery(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?) RETURNING 1`)
+	sqlAbandonSessions = newQuery(`UPDATE sessions SET gone_at = ?1, expires_at = ?1 + expiry WHERE gone_at IS NULL`)
+)
+
+const (
+	sessionQueue = 1024 // callers that wait to be loaded; beyond it LoadSession blocks
+	sessionBatch = 512  // sessions in one read
+)
+
+// sessionLoad is one caller of LoadSession.
+type sessionLoad struct {
+	key    pactwire.SessionKey
+	result chan loadedSession // room for one
+}
+
+type loadedSession struct {
+	s   pactwire.Session
+	ok  bool
+	err error
+}
+
+// LoadSession reads one session. Callers that come at the same time share reads: when thousands of clients return at
+// once, each transaction reads hundreds of sessions. A session whose time is over is not there.
+func (d *DB) LoadSession(ctx context.Context, key pactwire.SessionKey) (pactwire.Session, bool, error) {
+	l := sessionLoad{key, make(chan loadedSession, 1)}
+	select {
+	case d.loads <- l:
+	case <-ctx.Done():
+		return pactwire.Session{}, false, readError("load session", ctx.Err())
+	case <-d.k.closing:
+		return pactwire.Session{}, false, errClosed
+	}
+	select {
+	case r := <-l.result:
+		return r.s, r.ok, r.err
+	case <-ctx.Done():
+		return pactwire.Session{}, false, readError("load session", ctx.Err())
+	case <-d.k.closing:
+		return pactwire.Session{}, false, errClosed
+	}
+}
+
+// loadSessions serves LoadSession until the store is closed.
+func (d *DB) loadSessions() {
+	batch := make([]sessionLoad, 0, sessionBatch)
+	for {
+		select {
+		case l := <-d.loads:
+			batch = append(batch[:0], l)
+		case <-d.k.closing:
+			return
+		}
+	more:
+		for len(batch) < cap(batch) {
+			select {
+			case l := <-d.loads:
+				batch = append(batch, l)
+			default:
+				break more
+			}
+		}
+		for i, r := range d.readSessions(batch) {
+			batch[i].result <- r
+		}
+		clear(batch)
+	}
+}
+
+func (d *DB) readSessions(batch []sessionLoad) []loadedSession {
+	out := make([]loadedSession, len(batch))
+	now := d.cfg.Now()
+	d.sessionReads.Add(1)
+	err := d.view(context.Background(), func(c *conn) error {
+		for i, l := range batch {
+			user, err := c.id(userName(l.key.User))
+			if err != nil {
+				return err
+			}
+			if user == 0 {
+				continue
+			}
+			s := c.q(sqlSession).int(user).text(l.key.ClientID)
+			if s.next() && (s.colNull(3) || s.colTime(3).After(now)) {
+				out[i].s, out[i].err = decodeSession(s.colBlob(0))
+				out[i].ok = out[i].err == nil
+				out[i].s.Key = l.key
+				out[i].s.Expiry = time.Duration(s.colInt(1)) * time.Millisecond
+				out[i].s.GoneAt = s.colTime(2)
+			}
+			if err := s.end(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		for i := range out {
+			out[i] = loadedSession{err: readError("load session", err)}
+		}
+	}
+	return out
+}
+
+// SaveSessions stores sessions as they are now. One without an expiry is not kept.
+func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) error {
+	return d.slices(ctx, len(sessions), func(t *Tx, i int) error {
+		s := &sessions[i]
+		if s.Expiry <= 0 {
+			return t.dropSession(s.Key)
+		}
+		user, err := t.internID(userName(s.Key.User))
+		if err != nil {
+			return err
+		}
+		q := t.c.q(sqlPutSession).int(user).text(s.Key.ClientID).blob(encodeSession(s)).int(s.Expiry.Milliseconds()).time(s.GoneAt)
+		if s.GoneAt.IsZero() {
+			return q.null().run()
+		}
+		return q.time(s.GoneAt.Add(s.Expiry)).run()
+	})
+}
+
+// DeleteSession forgets a session. It is gone from the disk when DeleteSession returns.
+func (d *DB) DeleteSession(ctx context.Context, key pactwire.SessionKey) error {
+	return d.Update(ctx, func(t *Tx) error { return t.dropSession(key) })
+}
+
+func (t *Tx) dropSession(key pactwire.SessionKey) error {
+	user, err := t.c.id(userName(key.User))
+	if user == 0 || err != nil {
+		return err
+	}
+	return t.c.q(sqlDropSession).int(user).text(key.ClientID).run()
+}
+
+// ExpireSessions deletes the sessions whose time is over, in slices, and returns how many there were.
+func (d *DB) ExpireSessions(ctx context.Context, now time.Time) (int, error) {
+	total := 0
+	for {
+		n := 0
+		err := d.Update(ctx, func(t *Tx) (err error) {
+			n, err = t.c.q(sqlExpireSessions).int(millis(now)).int(pruneSlice).count()
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if total += n; n < pruneSlice {
+			return total, nil
+		}
+	}
+}

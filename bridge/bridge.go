@@ -31,6 +31,7 @@ type Publisher interface {
 // Config of a Bridge. Zero values mean the defaults of the configuration.
 type Config struct {
 	Remote     bool          // the habits-service is another process
+	Secret     string        // whsec_…, that signs events; "" = none are taken
 	PacketSize int           // answers are split to fit
 	Retention  time.Duration // of the log; 0 = for ever
 	Timeout    time.Duration // of one attempt at the habits-service
@@ -41,6 +42,8 @@ type Config struct {
 	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
 	Misconfigured func(error) bool
 	NewID         func() string
+	// LocalDay tells which day it is for a user at a moment, and in which zone. It is asked inside transactions.
+	LocalDay func(tx Tx, u pactwire.UserID, at time.Time) (day pactwire.LocalDate, zone string, err error)
 }
 
 func (c Config) withDefaults() Config {
@@ -102,6 +105,11 @@ func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	if cfg.Remote {
 		b.worker = newWorker(b, reg)
+		members.seen(func(p pactwire.Pact) {
+			if err := b.Saw(b.ctx, p); err != nil && b.ctx.Err() == nil {
+				b.log.Warn("record a pact", "pact", p.ID, "error", err)
+			}
+		})
 	}
 	return b
 }

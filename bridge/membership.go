@@ -502,3 +502,10 @@ func (m *Membership) renew(users []pactwire.UserID, pacts map[pactwire.UserID][]
 		}
 	}
 }
+
+// seen names who is handed each pact that a refresh has read.
+func (m *Membership) seen(f func(pactwire.Pact)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.renewed = f
+}

@@ -88,12 +88,17 @@ func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
 			call.HabitGoalID = p.HabitGoalID
 		}
 	}
+	at := cmd.ReceivedAt
+	if call.OccurredAt != nil {
+		at = call.OccurredAt.Std()
+	}
+	day, zone, err := op.b.cfg.LocalDay(op.tx, cmd.Sender.UserID, at)
+	if err != nil {
+		return err
+	}
+	call.TimeZone = zone
 	if call.ScheduledDate == "" {
-		at := cmd.ReceivedAt
-		if call.OccurredAt != nil {
-			at = call.OccurredAt.Std()
-		}
-		call.ScheduledDate = pactwire.LocalDate(at.UTC().Format(time.DateOnly))
+		call.ScheduledDate = day
 	}
 	if call.ProofMedia == nil {
 		call.ProofMedia = []pactwire.Media{}

@@ -65,16 +65,16 @@ func (a *acceptor) admit(tcp net.Conn) *sock {
 	// Behind a proxy the address is known later.
 	if !proxied && !a.srv.rate.allow(from.Addr(), now) {
 		a.srv.metrics.refused.WithLabelValues(refusedRate).Inc()
-		tcp.Close()
+		_ = tcp.Close()
 		return nil
 	}
 	s := newSock(tcp, a, now.Add(limits.ConnectTimeout))
 	if !a.srv.ledger.add(s) {
 		a.srv.metrics.refused.WithLabelValues(refusedDraining).Inc()
-		tcp.Close()
+		_ = tcp.Close()
 		return nil
 	}
-	s.SetReadDeadline(time.Time{}) // that is: the connect deadline
+	_ = s.SetReadDeadline(time.Time{}) // that is: the connect deadline
 	if proxied {
 		s.expectProxy(limits.ConnectTimeout)
 	}

@@ -36,7 +36,7 @@ func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	// The folders, since renewing replaces files, or the links that lead to them.
 	for _, f := range []string{certFile, keyFile} {
 		if err := c.watcher.Add(filepath.Dir(f)); err != nil {
-			c.watcher.Close()
+			_ = c.watcher.Close()
 			return nil, fmt.Errorf("watch the TLS certificate: %w", err)
 		}
 	}
@@ -96,4 +96,4 @@ func (c *certificate) watch() {
 	}
 }
 
-func (c *certificate) close() { c.watcher.Close() }
+func (c *certificate) close() { _ = c.watcher.Close() }

@@ -72,6 +72,31 @@ type Conn struct {
 	greeted bool   // CONNACK has been written
 	held    []byte // what the library wrote before its CONNACK; at most maxHeld bytes, overflow closes
 	cause   error  // why we ended it
+	gone    []func()
+	left    bool // the library has let go of it
+}
+
+// OnGone registers what to do once the library has let go of the connection; f runs at once if it has already.
+func (c *Conn) OnGone(f func()) {
+	c.mu.Lock()
+	if !c.left {
+		c.gone = append(c.gone, f)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	f()
+}
+
+func (c *Conn) tellGone() {
+	c.mu.Lock()
+	c.left = true
+	gone := c.gone
+	c.gone = nil
+	c.mu.Unlock()
+	for _, f := range gone {
+		f()
+	}
 }
 
 func (s *Server) newConn(sk *sock, st stream) *Conn {
@@ -79,7 +104,7 @@ func (s *Server) newConn(sk *sock, st stream) *Conn {
 	c.in = c.own[:]
 	sk.conn.Store(c)
 	if s.draining.Load() {
-		c.Close() // Drain may have looked before it was there to see
+		_ = c.Close() // Drain may have looked before it was there to see
 	}
 	return c
 }
@@ -219,9 +244,9 @@ func (c *Conn) take(f frame.Frame) bool {
 	case frame.Pubrec:
 		// We send nothing at QoS 2. PUBREL lets go of what the client may hold; MQTT 5 can say why.
 		if c.ProtocolVersion() == 5 {
-			c.Send([]byte{frame.Pubrel<<4 | 2, 3, byte(f.ID >> 8), byte(f.ID), 0x92})
+			_ = c.Send([]byte{frame.Pubrel<<4 | 2, 3, byte(f.ID >> 8), byte(f.ID), 0x92})
 		} else {
-			c.Send([]byte{frame.Pubrel<<4 | 2, 2, byte(f.ID >> 8), byte(f.ID)})
+			_ = c.Send([]byte{frame.Pubrel<<4 | 2, 2, byte(f.ID >> 8), byte(f.ID)})
 		}
 	case frame.Pubcomp: // the end of the same
 	}
@@ -305,7 +330,7 @@ func (c *Conn) touch() {
 	if half {
 		wait = min(wait, c.srv.cfg.Limits.FrameTimeout)
 	}
-	c.sock.SetReadDeadline(now.Add(wait))
+	_ = c.sock.SetReadDeadline(now.Add(wait))
 }
 
 // refuse ends the connection for a packet that broke the protocol, saying why where the protocol has words for it.
@@ -322,10 +347,10 @@ func (c *Conn) refuse(err error) error {
 	c.srv.metrics.refused.WithLabelValues(refusedFrame).Inc()
 	c.mu.Lock()
 	if answer := connackOf(v); answer != nil && !c.ended.Load() {
-		c.put(answer)
+		_ = c.put(answer)
 	}
 	c.mu.Unlock()
-	c.Close()
+	_ = c.Close()
 	return err
 }
 

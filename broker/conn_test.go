@@ -62,7 +62,7 @@ func TestPacketsOfAllSizesPass(t *testing.T) {
 		all = append(all, p...)
 		want = append(want, p...)
 	}
-	go c.Write(all)
+	go func() { _, _ = c.Write(all) }()
 	for len(want) > 0 {
 		p, err := c.next()
 		if err != nil {
@@ -82,7 +82,7 @@ func TestPacketsOfAllSizesPass(t *testing.T) {
 // The library may write a PUBLISH before its CONNACK, on which many clients hang up.
 func TestTrapPublishDoesNotGoBeforeConnack(t *testing.T) {
 	s := start(t, broker.Config{}, &open{session: func(cl *mqtt.Client) {
-		connOf(cl).Write(packet(0x30, str("t"), []byte("early")))
+		_, _ = connOf(cl).Write(packet(0x30, str("t"), []byte("early")))
 	}})
 	c := dial(t, s)
 	c.send(hello(4, "a", 60))
@@ -116,7 +116,7 @@ type refusing struct {
 }
 
 func (r *refusing) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
-	r.server().SendConnack(cl, r.code, false, nil)
+	_ = r.server().SendConnack(cl, r.code, false, nil)
 	return r.code
 }
 
@@ -207,7 +207,7 @@ func TestConnKnowsItself(t *testing.T) {
 	if conn.Attachment() != "x" {
 		t.Error("nothing attached")
 	}
-	conn.Close()
+	_ = conn.Close()
 	if err := conn.Send(packet(0xD0)); err == nil {
 		t.Error("sent after Close")
 	}

@@ -20,7 +20,7 @@ func (s *Server) Drain(ctx context.Context) {
 	acceptors, webs, cert, serving := s.acceptors, s.webs, s.cert, s.serving
 	s.mu.Unlock()
 	for _, a := range acceptors {
-		a.Close()
+		_ = a.Close()
 	}
 	for _, w := range webs {
 		_ = w.Close()
@@ -33,12 +33,12 @@ func (s *Server) Drain(ctx context.Context) {
 		if c := sk.conn.Load(); c != nil {
 			c.Disconnect(0x8B)
 		} else {
-			sk.Close()
+			_ = sk.Close()
 		}
 	}
 	if s.ledger.wait(ctx) != nil {
 		for _, sk := range s.ledger.all() {
-			sk.Close()
+			_ = sk.Close()
 		}
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 		if s.ledger.wait(last) != nil {

@@ -25,7 +25,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 				}
 				b.ReportMetric(float64(memory()-before)/connections/1024, "KiB/conn")
 				for _, c := range conns {
-					c.Close()
+					_ = c.Close()
 				}
 				eventually(b, "all gone", func() bool { return s.metric(b, "pactwire_mqtt_connections", "") == 0 })
 			}

@@ -92,7 +92,7 @@ func (c *Conn) put(p []byte) error {
 			c.cause = err
 		}
 		c.ended.Store(true)
-		c.sock.Close()
+		_ = c.sock.Close()
 		return err
 	}
 	c.srv.metrics.bytesOut.Add(int64(len(p)))
@@ -118,7 +118,7 @@ func (c *Conn) end(reason byte, cause error) {
 		c.cause = cause
 	}
 	if c.greeted && c.version.Load() == 5 {
-		c.put([]byte{frame.Disconnect << 4, 2, reason, 0})
+		_ = c.put([]byte{frame.Disconnect << 4, 2, reason, 0})
 	}
 	c.shut()
 }

@@ -42,7 +42,7 @@ func (s *Server) welcome(sk *sock, secure *tls.Config) {
 			s.reject(sk, refusedRate)
 			return
 		}
-		sk.SetReadDeadline(time.Time{}) // the header's reader has changed it
+		_ = sk.SetReadDeadline(time.Time{}) // the header's reader has changed it
 	}
 	var st stream = sk
 	if secure != nil {
@@ -59,7 +59,7 @@ func (s *Server) welcome(sk *sock, secure *tls.Config) {
 
 func (s *Server) reject(sk *sock, reason string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
-	sk.Close()
+	_ = sk.Close()
 }
 
 type tlsStream struct{ *tls.Conn }
@@ -70,10 +70,11 @@ func (s *tlsStream) goodbye() { _ = s.CloseWrite() }
 // so there is little in them.
 func (s *Server) serve(c *Conn) {
 	err := s.guarded(c)
-	c.Close()
+	_ = c.Close()
 	if p := c.Peer(); p != nil {
 		s.say(p, c, err)
 	}
+	c.tellGone()
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.log.Debug("connection ended", "listener", c.Listener(), "remote", c.remote, "conn", c.id, "cause", err)
 	}
@@ -120,7 +121,7 @@ func (s *Server) recovered(c *Conn, cause any) error {
 	s.metrics.panics.Inc()
 	s.log.Error("panic while serving a connection", "listener", c.Listener(), "remote", c.remote, "conn", c.id,
 		"panic", cause, "stack", string(debug.Stack()))
-	c.Close()
+	_ = c.Close()
 	for _, cl := range s.mqtt.Clients.GetAll() {
 		if cl.Net.Conn == net.Conn(c) {
 			s.evict(cl)

@@ -145,7 +145,7 @@ func bindError(name, address string, err error) error {
 // unbind undoes a Start that failed.
 func (s *Server) unbind() {
 	for _, a := range s.acceptors {
-		a.Close()
+		_ = a.Close()
 	}
 	if s.cert != nil {
 		s.cert.close()

@@ -167,7 +167,7 @@ func dial(t testing.TB, s *server) *client {
 }
 
 func talk(t testing.TB, c net.Conn) *client {
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return &client{c, t, bufio.NewReader(c)}
 }
 
@@ -203,7 +203,7 @@ func (c *client) send(p ...[]byte) {
 
 // next reads one packet.
 func (c *client) next() ([]byte, error) {
-	c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	first, err := c.r.ReadByte()
 	if err != nil {
 		return nil, err

@@ -72,37 +72,37 @@ func newSock(tcp net.Conn, a *acceptor, connectBy time.Time) *sock {
 // Write takes all of p or fails; it never blocks.
 func (s *sock) Write(p []byte) (int, error) {
 	s.mu.Lock()
-	n, err, overflow := s.offer(p)
+	n, err := s.offer(p)
 	s.mu.Unlock()
-	if overflow {
-		s.srv.metrics.overflows.Inc()
-	}
 	if err != nil {
-		s.Close()
+		if errors.Is(err, errOverflow) {
+			s.srv.metrics.overflows.Inc()
+		}
+		_ = s.Close()
 		return n, err
 	}
 	return n, nil
 }
 
-func (s *sock) offer(p []byte) (n int, err error, overflow bool) {
+func (s *sock) offer(p []byte) (n int, err error) {
 	if s.state != sockOpen {
-		return 0, net.ErrClosed, false
+		return 0, net.ErrClosed
 	}
 	rest := p
 	if !s.flusher && s.raw != nil {
 		n, err = writeRaw(s.raw, p)
 		if err != nil {
 			s.cause = err
-			return n, err, false
+			return n, err
 		}
 		if n == len(p) {
-			return n, nil, false
+			return n, nil
 		}
 		rest = p[n:]
 	}
 	if len(s.spill)-s.off+len(rest) > s.srv.cfg.Limits.OutboundBytes {
 		s.cause = errOverflow
-		return n, errOverflow, true
+		return n, errOverflow
 	}
 	s.spill = append(s.spill, rest...)
 	s.pending.Store(int64(len(s.spill) - s.off))
@@ -111,7 +111,7 @@ func (s *sock) offer(p []byte) (n int, err error, overflow bool) {
 		s.srv.metrics.spills.Inc()
 		go s.flush()
 	}
-	return len(p), nil, false
+	return len(p), nil
 }
 
 // flush gives the spill to the kernel until it is empty or the connection ends.
@@ -127,7 +127,7 @@ func (s *sock) flush() {
 			s.spill, s.off = nil, 0
 			if s.state == sockClosing {
 				s.mu.Unlock()
-				s.Close()
+				_ = s.Close()
 				return
 			}
 			s.flusher = false
@@ -144,7 +144,7 @@ func (s *sock) flush() {
 		if by.IsZero() {
 			by = time.Now().Add(s.srv.cfg.Limits.StallTimeout)
 		}
-		s.tcp.SetWriteDeadline(by)
+		_ = s.tcp.SetWriteDeadline(by)
 		s.mu.Unlock()
 
 		n, err := s.tcp.Write(chunk[:min(len(chunk), 16<<10)])
@@ -174,7 +174,7 @@ func (s *sock) fail(err error) {
 		s.cause = err
 	}
 	s.mu.Unlock()
-	s.Close()
+	_ = s.Close()
 }
 
 // CloseSoon takes no more writes, ends reads, and closes once what waits is sent, within a short time.
@@ -188,15 +188,15 @@ func (s *sock) CloseSoon() {
 	flusher := s.flusher
 	if flusher {
 		s.closeBy = time.Now().Add(farewell)
-		s.tcp.SetWriteDeadline(s.closeBy) // the flusher may be waiting by the longer rule
+		_ = s.tcp.SetWriteDeadline(s.closeBy) // the flusher may be waiting by the longer rule
 	}
 	s.mu.Unlock()
 	if flusher {
-		s.tcp.SetReadDeadline(longAgo)
+		_ = s.tcp.SetReadDeadline(longAgo)
 		return
 	}
 	s.discard()
-	s.Close()
+	_ = s.Close()
 }
 
 // discard empties the receive buffer, since closing with unread bytes resets the connection, and a reset may overtake the

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"syscall"
@@ -28,15 +29,14 @@ var attempts = sync.Pool{New: func() any {
 func (a *attempt) try(fd int, call func(int, []byte) (int, error)) {
 	for {
 		n, err := call(fd, a.p)
-		switch err {
-		case syscall.EINTR:
+		switch {
+		case err == nil && n == 0 && len(a.p) > 0:
+			err = io.EOF
+		case err == nil:
+		case errors.Is(err, syscall.EINTR):
 			continue
-		case syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			n, err = 0, nil
-		case nil:
-			if n == 0 && len(a.p) > 0 {
-				err = io.EOF
-			}
 		}
 		a.n, a.err = max(n, 0), err
 		return

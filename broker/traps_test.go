@@ -1,9 +1,7 @@
 package broker_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -100,104 +98,6 @@ func TestTrapHalfPacketIsCut(t *testing.T) {
 	}
 }
 
-// stuck is a connection whose client does not read, and has little room for what it does not.
-func stuck(t *testing.T, s *server, conns <-chan *broker.Conn) (*client, *broker.Conn) {
-	t.Helper()
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
-	}}
-	nc, err := d.Dial("tcp", s.addr("tcp"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := talk(t, nc).connect(5, "stuck")
-	return c, <-conns
-}
-
-func TestTrapSlowConsumerDoesNotHoldUpItsSenders(t *testing.T) {
-	s, p, conns := bound(t, broker.Config{})
-	_, conn := stuck(t, s, conns)
-	message := packet(0x30, str("t"), raw(0), make([]byte, 8000))
-	var worst time.Duration
-	var err error
-	for err == nil {
-		began := time.Now()
-		err = conn.Send(message)
-		worst = max(worst, time.Since(began))
-		if conn.Pending() > 256<<10 {
-			t.Fatalf("%d bytes wait", conn.Pending())
-		}
-	}
-	if worst > time.Second {
-		t.Errorf("a Send took %v", worst)
-	}
-	if cause := p.wait(t); cause == nil || !strings.Contains(cause.Error(), "outbound limit") {
-		t.Errorf("ended by %v", cause)
-	}
-	if n := s.metric(t, "pactwire_mqtt_overflows_total", ""); n != 1 {
-		t.Errorf("%v overflows", n)
-	}
-}
-
-func TestTrapStalledConsumerIsClosed(t *testing.T) {
-	s, p, conns := bound(t, broker.Config{Limits: broker.Limits{StallTimeout: 150 * time.Millisecond, OutboundBytes: 1 << 20}})
-	_, conn := stuck(t, s, conns)
-	message := packet(0x30, str("t"), raw(0), make([]byte, 8000))
-	for conn.Pending() == 0 {
-		if err := conn.Send(message); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if cause := p.wait(t); cause == nil || !strings.Contains(cause.Error(), "takes nothing") {
-		t.Errorf("ended by %v", cause)
-	}
-}
-
-// What waited arrives whole and in order once the client reads again, and the owner is told when nothing waits.
-func TestSlowConsumerGetsAllInOrder(t *testing.T) {
-	s, _, conns := bound(t, broker.Config{Limits: broker.Limits{OutboundBytes: 8 << 20}})
-	c, conn := stuck(t, s, conns)
-	drained := make(chan struct{}, 100)
-	conn.OnDrained(func() { drained <- struct{}{} })
-	sent := 0
-	for ; conn.Pending() < 100<<10; sent++ {
-		if err := conn.Send(packet(0x30, str("t"), raw(0), u16(uint16(sent)), make([]byte, 3000))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range sent {
-		p := c.want(0x30)
-		if got := p[len(p)-3002 : len(p)-3000]; !bytes.Equal(got, u16(uint16(i))) {
-			t.Fatalf("message %d is % x", i, got)
-		}
-	}
-	select {
-	case <-drained:
-	case <-time.After(patience):
-		t.Fatal("not told that nothing waits")
-	}
-	if conn.Pending() != 0 {
-		t.Errorf("%d bytes wait", conn.Pending())
-	}
-}
-
-// The library's own slow consumers lose QoS 0 messages, as MQTT allows, and keep their connection.
-func TestSlowLabConsumerLosesQoS0AndStays(t *testing.T) {
-	conns := make(chan *broker.Conn, 1)
-	s := start(t, broker.Config{Limits: broker.Limits{OutboundBytes: 64 << 10}},
-		&open{established: func(cl *mqtt.Client) { conns <- connOf(cl) }})
-	_, conn := stuck(t, s, conns)
-	message := packet(0x30, str("t"), raw(0), make([]byte, 8000))
-	for s.metric(t, "pactwire_mqtt_messages_dropped_total", "") < 10 {
-		if _, err := conn.Write(message); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if conn.Pending() > 64<<10 {
-		t.Errorf("%d bytes wait", conn.Pending())
-	}
-}
-
 // tight is a listener whose process is short of file descriptors a few times.
 type tight struct {
 	net.Listener
@@ -227,73 +127,12 @@ func TestTrapAcceptSurvivesEMFILE(t *testing.T) {
 	}
 }
 
-// The library counts 1.5 × keepalive in 16 bits, so 43,691 s would be none at all.
-func TestTrapLongKeepaliveIsNotCutAtOnce(t *testing.T) {
-	s := start(t, broker.Config{})
-	for _, seconds := range []uint16{43691, 50000, 65535, 0} {
-		c := dial(t, s)
-		c.send(hello(4, "a", seconds))
-		c.want(0x20, 2, 0, 0)
-		for range 3 {
-			c.ping()
-		}
-	}
-}
-
-func TestKeepaliveCutsTheSilent(t *testing.T) {
-	s := start(t, broker.Config{})
-	c := dial(t, s)
-	c.send(hello(5, "a", 1))
-	c.want(0x20)
-	began := time.Now()
-	c.want(0xE0, 2, 0x8D)
-	c.wantEnd()
-	if d := time.Since(began); d < 1200*time.Millisecond || d > 5*time.Second {
-		t.Errorf("cut after %v", d)
-	}
-}
-
-func TestKeepaliveCanBeLengthened(t *testing.T) {
-	s := start(t, broker.Config{}, &open{connect: func(cl *mqtt.Client) { connOf(cl).SetKeepalive(time.Hour) }})
-	c := dial(t, s)
-	c.send(hello(4, "a", 1))
-	c.want(0x20, 2, 0, 0)
-	c.SetReadDeadline(time.Now().Add(1800 * time.Millisecond))
-	if _, err := c.r.ReadByte(); !isTimeout(err) {
-		t.Errorf("cut although the server's patience is longer: %v", err)
-	}
-	c.ping()
-}
-
-// A subscriber that only ever acknowledges is alive, though the library sees none of it.
-func TestAcknowledgementsAreSignsOfLife(t *testing.T) {
-	s, p, _ := bound(t, broker.Config{})
-	c := dial(t, s)
-	c.send(hello(4, "a", 1))
-	c.want(0x20)
-	tick := time.NewTicker(300 * time.Millisecond)
-	defer tick.Stop()
-	for range 8 {
-		<-tick.C
-		c.send(packet(0x40, u16(1)))
-	}
-	c.ping()
-	if got := strings.Count(p.heard(), "puback 10"); got != 8 {
-		t.Errorf("heard %s", p.heard())
-	}
-}
-
-func isTimeout(err error) bool {
-	ne, ok := errors.AsType[net.Error](err)
-	return ok && ne.Timeout()
-}
-
 func TestTrapDisconnectIsNotSentBefore5(t *testing.T) {
 	s, p, conns := bound(t, broker.Config{})
 	for _, version := range []byte{4, 5} {
 		for name, end := range map[string]func(*broker.Conn, *mqtt.Client){
 			"ours":        func(c *broker.Conn, _ *mqtt.Client) { c.Disconnect(0x8E) },
-			"the library": func(_ *broker.Conn, cl *mqtt.Client) { s.MQTT().DisconnectClient(cl, packets.ErrSessionTakenOver) },
+			"the library": func(_ *broker.Conn, cl *mqtt.Client) { _ = s.MQTT().DisconnectClient(cl, packets.ErrSessionTakenOver) },
 		} {
 			c := dial(t, s).connect(version, "a")
 			conn := <-conns
@@ -305,7 +144,7 @@ func TestTrapDisconnectIsNotSentBefore5(t *testing.T) {
 				}
 			}
 			c.wantEnd()
-			p.wait(t)
+			_ = p.wait(t)
 		}
 	}
 }
@@ -410,12 +249,26 @@ func TestDrainIsBounded(t *testing.T) {
 	}
 }
 
+// A process that cannot accept says so, and stops at once all the same.
+func TestReadyTellsOfAcceptTrouble(t *testing.T) {
+	s := start(t, broker.Config{Listen: func(_ context.Context, network, address string) (net.Listener, error) {
+		ln, err := net.Listen(network, address)
+		l := &tight{Listener: ln}
+		l.left.Store(1 << 20)
+		return l, err
+	}})
+	eventually(t, "trouble", func() bool { return s.Ready() != nil })
+	if err := s.Ready(); !strings.Contains(err.Error(), "mqtt.tcp") {
+		t.Errorf("%v does not name the listener", err)
+	}
+}
+
 func TestTakenPortNamesTheKey(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { _ = ln.Close() })
 	s, err := broker.New(broker.Config{TCP: ln.Addr().String(), WS: "127.0.0.1:0"}, quiet(), nil, &open{})
 	if err != nil {
 		t.Fatal(err)

@@ -136,7 +136,7 @@ func TestTrapWebSocketRefusals(t *testing.T) {
 				t.Fatalf("%v %v, want %d", resp, err, tc.status)
 			}
 			if ws != nil {
-				ws.Close()
+				_ = ws.Close()
 			}
 		})
 	}
@@ -146,7 +146,7 @@ func TestTrapWebSocketText(t *testing.T) {
 	s := start(t, broker.Config{WS: "127.0.0.1:0"})
 	c := mustDialWeb(t, "ws://"+s.addr("ws")+"/mqtt")
 	ws := c.Conn.(*web)
-	ws.WriteMessage(websocket.TextMessage, hello(4, "a", 60))
+	_ = ws.WriteMessage(websocket.TextMessage, hello(4, "a", 60))
 	if _, err := c.next(); !websocket.IsCloseError(err, websocket.CloseUnsupportedData) {
 		t.Errorf("ended by %v", err)
 	}
@@ -159,8 +159,8 @@ func upgraded(t *testing.T, s *server) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
 	handshake(t, c)
 	return c
 }
@@ -168,7 +168,7 @@ func upgraded(t *testing.T, s *server) net.Conn {
 // handshake turns an HTTP connection into a WebSocket and reads no further.
 func handshake(t testing.TB, c net.Conn) {
 	t.Helper()
-	io.WriteString(c, "GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+	_, _ = io.WriteString(c, "GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
 	var answer []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(answer, []byte("\r\n\r\n")); answer = append(answer, b...) {
@@ -184,7 +184,7 @@ func handshake(t testing.TB, c net.Conn) {
 // ends wants the connection closed by the server.
 func ends(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	for b := make([]byte, 1000); ; {
 		if _, err := c.Read(b); isTimeout(err) {
 			t.Fatal("still open")
@@ -198,14 +198,14 @@ func TestTrapWebSocketNonsenseIsClosed(t *testing.T) {
 	s := start(t, broker.Config{WS: "127.0.0.1:0", Limits: broker.Limits{ConnectTimeout: 300 * time.Millisecond}})
 	t.Run("a frame of 1 TiB", func(t *testing.T) {
 		c := upgraded(t, s)
-		c.Write(append(binary.BigEndian.AppendUint64([]byte{0x82, 0xFF}, 1<<40), 1, 2, 3, 4))
+		_, _ = c.Write(append(binary.BigEndian.AppendUint64([]byte{0x82, 0xFF}, 1<<40), 1, 2, 3, 4))
 		ends(t, c)
 	})
 	t.Run("upgraded and silent", func(t *testing.T) { ends(t, upgraded(t, s)) })
 	t.Run("fragments without an end", func(t *testing.T) {
 		c := upgraded(t, s)
 		go func() {
-			c.Write(append([]byte{0x02, 0x81, 0, 0, 0, 0}, 0x10))
+			_, _ = c.Write(append([]byte{0x02, 0x81, 0, 0, 0, 0}, 0x10))
 			for {
 				if _, err := c.Write([]byte{0x00, 0x80, 0, 0, 0, 0}); err != nil { // an empty continuation
 					return
@@ -220,12 +220,12 @@ func TestTrapWebSocketNonsenseIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.Write([]byte("GET /mqtt HTTP/1.1\r\nHost:"))
+		_, _ = c.Write([]byte("GET /mqtt HTTP/1.1\r\nHost:"))
 		ends(t, c)
 	})
 	t.Run("unmasked", func(t *testing.T) {
 		c := upgraded(t, s)
-		c.Write([]byte{0x82, 1, 0x10})
+		_, _ = c.Write([]byte{0x82, 1, 0x10})
 		ends(t, c)
 	})
 	eventually(t, "no connection left", func() bool { return s.metric(t, "pactwire_mqtt_connections", "ws") == 0 })
@@ -240,7 +240,7 @@ func TestDrainEndsWebSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer half.Close()
-	half.Write([]byte("GET /mqtt HT"))
+	_, _ = half.Write([]byte("GET /mqtt HT"))
 	eventually(t, "three connections", func() bool { return s.metric(t, "pactwire_mqtt_connections", "ws") == 3 })
 	s.Drain(t.Context())
 	five.want(0xE0, 2, 0x8B)
@@ -291,9 +291,9 @@ func TestTrapSilentTLSIsClosed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Write(said)
+			_, _ = c.Write(said)
 			ends(t, c)
-			c.Close()
+			_ = c.Close()
 		}
 	}
 	done, err := tls.Dial("tcp", s.addr("tls"), &tls.Config{InsecureSkipVerify: true})

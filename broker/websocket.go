@@ -38,7 +38,7 @@ func (s *webStream) Read(p []byte) (int, error) {
 			s.msg = r
 		}
 		n, err := s.msg.Read(p)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			s.msg, err = nil, nil
 		}
 		if n > 0 || err != nil {

@@ -134,15 +134,26 @@ func (c *Client) PactsOf(ctx context.Context, users []pactwire.UserID) (map[pact
 func (c *Client) pactsOf(ctx context.Context, u pactwire.UserID) ([]pactwire.Pact, error) {
 	var replies listReply[pactReply]
 	path := "/users/" + url.PathEscape(string(u)) + "/pacts"
-	err := c.call(ctx, call{method: http.MethodGet, path: path, bearer: c.secret, limit: maxListAnswer}, &replies)
+	err := c.call(ctx, call{method: http.MethodGet, path: path, bearer: c.secret, limit: maxListAnswer, refuse: listRefusal}, &replies)
 	var e *RemoteError
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+	if errors.As(err, &e) && e.Status == http.StatusNotFound && !e.retry {
 		return nil, nil // a person whom the service does not know has no pacts
 	}
 	if err != nil {
 		return nil, err
 	}
 	return pactsIn(replies), nil
+}
+
+// listRefusal maps a refused list. A 404 without a JSON object is no word about a person but a wrong address: taken for one,
+// it would end everybody's memberships.
+func listRefusal(status int, header http.Header, body []byte, now time.Time) *RemoteError {
+	e := refusal(status, header, body, now)
+	if status == http.StatusNotFound && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+		e.again("the habits-service is not where we look for it; try again later")
+		e.misconf = true
+	}
+	return e
 }
 
 func pactsIn(replies []pactReply) []pactwire.Pact {

@@ -3,7 +3,7 @@
 // Three parts stand on each other:
 //
 //   - The rules are pure functions over local dates: [LocalDay] and [Zone] say which day it is for a person, [Summarize]
-//     makes runs of days out of the completed dates, [Grace] days included. They know no clock and no store.
+//     makes runs of days out of the completed dates, grace days included. They know no clock and no store.
 //   - The engine, [Embedded], applies one check-in inside a transaction that someone else commits. [Service] does the same
 //     for goals, the life of pacts, profiles and streaks, through an [Executor].
 //   - [Host] makes the two a process of its own, with the HTTP dialect of the seed, an outbox of signed webhooks and first

@@ -153,7 +153,6 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) 
 		var settled []settledHook
 		for _, w := range due {
 			if w.NextAt.After(now) {
-				next = w.NextAt.Sub(now)
 				break
 			}
 			s, ok := o.send(ctx, w)
@@ -167,9 +166,10 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) 
 			return 0, false
 		}
 		switch {
-		case next > 0:
-			return next, true
-		case len(due) < outboxBatch:
+		case len(settled) > 0: // look again: more may be due, or one stepped back
+		case len(due) > 0:
+			return due[0].NextAt.Sub(now), true
+		default:
 			return outboxPoll, true
 		}
 	}

@@ -129,7 +129,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 			autoJoin = up.Val == "true"
 		}
 	}
-	if no := a.checkWill(p, pk); no != nil {
+	if no := a.checkWill(p, cl, pk); no != nil {
 		return nil, no
 	}
 	receiveMax := cl.Properties.Props.ReceiveMaximum
@@ -186,7 +186,7 @@ func (a *Auth) admitLab(ctx context.Context, cl *mqtt.Client, p *peer) *refusal 
 }
 
 // checkWill lets a member's will be their own words about presence and nothing else, and a lab will a lab topic.
-func (a *Auth) checkWill(p *peer, pk packets.Packet) *refusal {
+func (a *Auth) checkWill(p *peer, cl *mqtt.Client, pk packets.Packet) *refusal {
 	if !pk.Connect.WillFlag {
 		return nil
 	}
@@ -200,7 +200,7 @@ func (a *Auth) checkWill(p *peer, pk packets.Packet) *refusal {
 	case err != nil || t.Kind != topics.UserPresenceKind || t.User != p.identity.UserID || p.identity.Device != "":
 		return &refusal{notAuthorized, 5, "a will may name users/" + string(p.identity.UserID) + "/presence only"}
 	}
-	if _, err := parseStatus(pk.Connect.WillPayload); err != nil {
+	if _, err := parseStatus(cl.Properties.Will.Payload); err != nil {
 		return &refusal{packets.ErrPayloadFormatInvalid, 5, "a will says " + `{"status":"active"|"away"|"offline"}`}
 	}
 	return nil
@@ -260,6 +260,7 @@ func (a *Auth) setKeepalive(p *peer, cl *mqtt.Client) {
 		want = min(max(asked, lowest), math.MaxUint16/3*2)
 	}
 	cl.State.Keepalive = want
+	p.conn.SetKeepalive(time.Duration(want) * time.Second)
 	cl.State.ServerKeepalive = p.v5() && want != asked
 }
 

@@ -46,27 +46,11 @@ func NewCommands(a Acceptor, parse Parse, presence Presence, m *Metrics, log *sl
 func (*Commands) ID() string { return "commands" }
 
 // Provides implements mqtt.Hook.
-func (*Commands) Provides(b byte) bool { return b == mqtt.OnPublish || b == mqtt.OnPacketRead }
+func (*Commands) Provides(b byte) bool { return b == mqtt.OnPublish }
 
 // swallow is the only answer to the library that neither delivers nor acknowledges. Any other error would deliver the
 // message, acknowledge it, or end the process.
 var swallow = packets.ErrRejectPacket
-
-// OnPacketRead implements mqtt.Hook. The library drops a publish to $SYS or $share without an acknowledgement, on which
-// clients wait for ever; here it is refused with a word.
-func (c *Commands) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	if pk.FixedHeader.Type == packets.Publish && strings.HasPrefix(pk.TopicName, "$") && !mqtt.IsValidFilter(pk.TopicName, true) {
-		if p := peerOf(cl); p != nil {
-			if p.session != nil {
-				c.refuse(p, pk, pactwire.Command{}, denied(pk.TopicName))
-			} else {
-				ackLab(cl, pk, packets.ErrNotAuthorized)
-			}
-		}
-		pk.TopicName = nobody
-	}
-	return pk, nil
-}
 
 // OnPublish implements mqtt.Hook.
 func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
@@ -97,7 +81,7 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 }
 
 func denied(topic string) error {
-	return pactwire.Errorf(pactwire.Denied, "you may not publish to %s", topic)
+	return pactwire.Errorf(pactwire.Denied, "you may not publish to %s", spelt(topic))
 }
 
 // command runs one publish of a member.
@@ -120,13 +104,17 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 			c.refuse(p, pk, draft, err)
 			return
 		}
-		c.presence.Say(p.conn.ID(), p.identity.UserID, status)
+		p.spoke.Store(true)
+		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.DisplayName(), p.kind, status)
 		c.counts.accepted(t.Kind)
 		p.session.Ack(pk.PacketID, pk.FixedHeader.Qos, 0, "")
 		return
 	}
 	cmds, err := c.parse(t, pk.Properties.ContentType, pk.Payload)
 	if err != nil {
+		if len(cmds) == 1 { // what could be read of it, so that the answer can name it
+			draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID
+		}
 		c.refuse(p, pk, draft, err)
 		return
 	}
@@ -162,12 +150,21 @@ func (c *Commands) submit(p *peer, t topics.Topic, pk packets.Packet, cmds []pac
 func (c *Commands) refuse(p *peer, pk packets.Packet, cmd pactwire.Command, err error) {
 	e := pactwire.AsError(err)
 	if !e.Retryable() {
-		cmd.Sender, cmd.Topic = p.identity, pk.TopicName
+		cmd.Sender, cmd.Topic = p.identity, spelt(pk.TopicName)
 		c.accept.Refuse(cmd, e)
 	} else if e.Code == pactwire.Internal {
 		c.log.Error("command", "kind", cmd.Kind, "user", p.identity.UserID, "error", err)
 	}
 	c.settle(p, pk.PacketID, pk.FixedHeader.Qos, e)
+}
+
+// spelt is the topic as the client wrote it: the broker lets topics that the library would drop without a word reach us
+// with one more $ in front.
+func spelt(topic string) string {
+	if strings.HasPrefix(topic, "$$") {
+		return topic[1:]
+	}
+	return topic
 }
 
 // settle writes what the transport says of a refusal. The client of one that may work later keeps its copy: it is cut

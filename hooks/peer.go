@@ -20,6 +20,8 @@ type Conn interface {
 	Attachment() any
 	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes.
 	Disconnect(reason byte)
+	// SetKeepalive says how long the client may be silent, times one and a half.
+	SetKeepalive(d time.Duration)
 	// OnGone registers what to do once the library has let go of the connection; f runs at once if it has already.
 	OnGone(f func())
 	// ID is unique among the connections of this process.
@@ -65,6 +67,7 @@ type peer struct {
 	codes    []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
 	slots    chan struct{} // one a command that is not yet acknowledged
 	arrived  atomic.Bool   // has subscribed, so counts for presence
+	spoke    atomic.Bool   // has said something of presence
 	expiring atomic.Pointer[time.Timer]
 	ended    atomic.Bool
 }

@@ -9,9 +9,9 @@ import (
 
 // Presence is told of connections that come, speak and go. None of its methods blocks.
 type Presence interface {
-	Arrive(conn uint64, u pactwire.UserID, name string, kind pactwire.DeviceKind)
-	Say(conn uint64, u pactwire.UserID, status pactwire.PresenceStatus)
-	Leave(conn uint64, u pactwire.UserID)
+	Arrive(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind)
+	Say(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind, status pactwire.PresenceStatus)
+	Leave(conn uint64, clientID string, u pactwire.UserID)
 }
 
 // PresenceHook follows connections for presence. A connection counts from its first SUBSCRIBE, so that a one-shot
@@ -49,12 +49,12 @@ func (h *PresenceHook) arrive(p *peer) {
 	if p == nil || p.session == nil || p.identity.Is(pactwire.RoleOperator) || p.identity.Device != "" || p.arrived.Swap(true) {
 		return
 	}
-	h.tracker.Arrive(p.conn.ID(), p.identity.UserID, p.identity.DisplayName(), p.kind)
+	h.tracker.Arrive(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.DisplayName(), p.kind)
 }
 
 // OnDisconnect implements mqtt.Hook.
 func (h *PresenceHook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
-	if p := peerOf(cl); p != nil && p.arrived.Load() {
-		h.tracker.Leave(p.conn.ID(), p.identity.UserID)
+	if p := peerOf(cl); p != nil && (p.arrived.Load() || p.spoke.Load()) {
+		h.tracker.Leave(p.conn.ID(), p.clientID, p.identity.UserID)
 	}
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -36,7 +35,7 @@ func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identi
 	if err != nil {
 		return err
 	}
-	batch := isArray(body)
+	batch := cmds[0].Index != nil // never empty
 	for i := range cmds {
 		c := &cmds[i]
 		c.Sender, c.Pact, c.Topic, c.ReceivedAt = id, pact, "", time.Now()
@@ -67,12 +66,6 @@ func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identi
 	}
 	writeJSON(w, status, answer)
 	return nil
-}
-
-// isArray reports whether the body is a batch. CBOR arrays have major type 4.
-func isArray(body []byte) bool {
-	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && (body[0] == '[' || body[0]>>5 == 4)
 }
 
 // idempotencyKey reads the header. In a batch each item's own id comes first, so there is room for its number.

@@ -15,11 +15,8 @@ const (
 	Auth        byte = 15
 )
 
-// And two that only servers send, for who writes packets.
-const (
-	Connack  byte = 2
-	Pingresp byte = 13
-)
+// Connack is what only servers send, for who writes packets.
+const Connack byte = 2
 
 // Frame is one whole packet that passed.
 type Frame struct {
@@ -69,7 +66,7 @@ func (c *Checker) Next(buf []byte) (f Frame, n int, err error) {
 	}
 	n = 1 + ln + length
 	if n > c.lim.PacketSize {
-		return Frame{}, 0, c.fault(PacketTooLarge, "packet too large")
+		return Frame{}, 0, violation(PacketTooLarge, "packet too large")
 	}
 	if len(buf) < n {
 		return Frame{}, 0, nil

@@ -1,7 +1,5 @@
 package frame
 
-import "errors"
-
 // connect checks a CONNECT and, when it passes, fixes the protocol level of the connection.
 func (c *Checker) connect(b cursor) *Violation {
 	version, v := b.protocol()
@@ -34,7 +32,7 @@ func (b *cursor) protocol() (version byte, v *Violation) {
 		return 0, v
 	}
 	if mqtt && version != 4 && version != 5 || mqisdp && version != 3 {
-		return version, &Violation{Reason: UnsupportedVersion, Detail: "unsupported protocol version"}
+		return version, violation(UnsupportedVersion, "unsupported protocol version")
 	}
 	return version, nil
 }
@@ -78,7 +76,7 @@ func (b *cursor) connect(version byte, lim *Limits) (keepalive uint16, v *Violat
 			return 0, protocol("authentication data without a method")
 		}
 		if seen.has(propAuthMethod) && string(method) != lim.AuthMethod {
-			return 0, &Violation{Reason: BadAuthMethod, Detail: "unknown authentication method"}
+			return 0, violation(BadAuthMethod, "unknown authentication method")
 		}
 	}
 	id, _, v := b.text()
@@ -86,7 +84,7 @@ func (b *cursor) connect(version byte, lim *Limits) (keepalive uint16, v *Violat
 		return 0, v
 	}
 	if len(id) > lim.ClientIDBytes || len(id) == 0 && version < 5 && (version == 3 || flags&flagClean == 0) {
-		return 0, &Violation{Reason: ClientIDInvalid, Detail: "client identifier"}
+		return 0, violation(ClientIDInvalid, "client identifier")
 	}
 	if flags&flagWill != 0 {
 		if v := b.will(version, lim); v != nil {
@@ -117,17 +115,8 @@ func (b *cursor) will(version byte, lim *Limits) *Violation {
 		return v
 	}
 	if len(topic) == 0 || wild {
-		return &Violation{Reason: TopicInvalid, Detail: "will topic"}
+		return violation(TopicInvalid, "will topic")
 	}
 	_, v = b.binary() // a will without a payload is a will
 	return v
-}
-
-// ReasonOf is the reason code of a violation within err, or 0.
-func ReasonOf(err error) byte {
-	var v *Violation
-	if errors.As(err, &v) {
-		return v.Reason
-	}
-	return 0
 }

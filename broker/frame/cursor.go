@@ -11,7 +11,7 @@ type cursor struct {
 	b []byte
 }
 
-var errShort = &Violation{Reason: Malformed, Detail: "packet ends too early"}
+var errShort = violation(Malformed, "packet ends too early")
 
 func (c *cursor) u8() (byte, *Violation) {
 	if len(c.b) < 1 {
@@ -142,13 +142,13 @@ func (c *cursor) filter() (shared bool, err *Violation) {
 		if bytes.EqualFold(first, shareLevel) {
 			group, inner, ok := bytes.Cut(rest, []byte{'/'})
 			if !more || !ok || len(group) == 0 || len(inner) == 0 || bytes.ContainsAny(group, "+#") {
-				return false, &Violation{Reason: FilterInvalid, Detail: "malformed shared subscription"}
+				return false, violation(FilterInvalid, "malformed shared subscription")
 			}
 			shared, s = true, inner
 		}
 	}
 	if wild && !wildcardsFit(s) {
-		return false, &Violation{Reason: FilterInvalid, Detail: "misplaced wildcard in a topic filter"}
+		return false, violation(FilterInvalid, "misplaced wildcard in a topic filter")
 	}
 	return shared, nil
 }

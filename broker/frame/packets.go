@@ -9,7 +9,7 @@ func (c *Checker) publish(f *Frame, b cursor) *Violation {
 		return v
 	}
 	if wild {
-		return c.fault(TopicInvalid, "wildcard in a topic name")
+		return violation(TopicInvalid, "wildcard in a topic name")
 	}
 	if f.QoS() > 0 {
 		if f.ID, v = b.packetID(); v != nil {
@@ -89,7 +89,7 @@ func (c *Checker) subscribe(f *Frame, b cursor) (v *Violation) {
 	}
 	for n := 1; len(b.b) > 0; n++ {
 		if n > c.lim.Filters {
-			return c.fault(QuotaExceeded, "too many topic filters")
+			return violation(QuotaExceeded, "too many topic filters")
 		}
 		shared, v := b.filter()
 		if v != nil {

@@ -93,7 +93,7 @@ func (c *cursor) properties(allowed propertySet, lim *Limits) (seen propertySet,
 		}
 		if id == propUser {
 			if users++; users > lim.UserProperties {
-				return 0, nil, &Violation{Reason: QuotaExceeded, Detail: "too many user properties"}
+				return 0, nil, violation(QuotaExceeded, "too many user properties")
 			}
 		} else if seen.has(id) {
 			return 0, nil, protocol("property given twice")
@@ -128,7 +128,7 @@ func (c *cursor) property(id uint) (text []byte, err *Violation) {
 		}
 		switch {
 		case id == propTopicAlias:
-			return nil, &Violation{Reason: TopicAliasInvalid, Detail: "topic alias"}
+			return nil, violation(TopicAliasInvalid, "topic alias")
 		case id == propReceiveMaximum && v == 0:
 			return nil, protocol("receive maximum 0")
 		}

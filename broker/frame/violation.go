@@ -27,9 +27,8 @@ const (
 	QuotaExceeded      byte = 0x97
 )
 
-func malformed(detail string) *Violation { return &Violation{Reason: Malformed, Detail: detail} }
-func protocol(detail string) *Violation  { return &Violation{Reason: ProtocolError, Detail: detail} }
-
-func (c *Checker) fault(reason byte, detail string) *Violation {
+func violation(reason byte, detail string) *Violation {
 	return &Violation{Reason: reason, Detail: detail}
 }
+func malformed(detail string) *Violation { return violation(Malformed, detail) }
+func protocol(detail string) *Violation  { return violation(ProtocolError, detail) }

@@ -51,10 +51,22 @@ func (p *Publish) Append(b []byte) []byte {
 			b = binary.AppendUvarint(append(b, propSubscription), uint64(id))
 		}
 		if p.Correlation != nil {
-			b = appendString(append(b, propCorrelation), string(p.Correlation))
+			b = binary.BigEndian.AppendUint16(append(b, propCorrelation), uint16(len(p.Correlation))) //nolint:gosec // came in as one
+			b = append(b, p.Correlation...)
 		}
 	}
 	return append(b, p.Payload...)
+}
+
+// Stamp turns a written PUBLISH of QoS 1 into that of another client: it sets DUP and the packet id, which stands behind
+// the topic.
+func (p *Publish) Stamp(b []byte, id uint16, dup bool) {
+	b[0] &^= 8
+	if dup {
+		b[0] |= 8
+	}
+	at := 1 + uvarintLen(p.body(p.properties())) + 2 + len(p.Topic)
+	binary.BigEndian.PutUint16(b[at:], id)
 }
 
 // Size is how many bytes Append writes.
@@ -87,9 +99,15 @@ func (p *Publish) properties() (n int) {
 	return n
 }
 
+// noSubscribers is the one code below 0x80, besides success, that PUBACK and PUBREC know.
+const noSubscribers = 0x10
+
 // AppendAck appends PUBACK (qos 1) or PUBREC (qos 2). Code and reason are written for version 5 alone, and code 0 in the
-// short form.
+// short form. A code below 0x80 that these packets do not know, such as 0x01, is written as success.
 func AppendAck(b []byte, version, qos byte, id uint16, code byte, reason string) []byte {
+	if code < 0x80 && code != noSubscribers {
+		code = 0
+	}
 	first := byte(typePuback)
 	if qos == 2 {
 		first = typePubrec

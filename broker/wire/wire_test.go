@@ -83,3 +83,44 @@ func TestAcksAreReadAsWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestStampedPublishIsThatOfAnotherClient(t *testing.T) {
+	for _, n := range []int{0, 100, 127, 200, 20000} {
+		for _, version := range []byte{4, 5} {
+			p := wire.Publish{Version: version, QoS: 1, ID: 7, Topic: "pacts/p/activity", Payload: bytes.Repeat([]byte("x"), n)}
+			b := p.Append(nil)
+			p.Stamp(b, 4660, true)
+			p.ID, p.Dup = 4660, true
+			if want := p.Append(nil); !bytes.Equal(b, want) {
+				t.Errorf("version %d, %d bytes: stamped % x, written % x", version, n, b[:24], want[:24])
+			}
+			p.Stamp(b, 1, false)
+			p.ID, p.Dup = 1, false
+			if want := p.Append(nil); !bytes.Equal(b, want) {
+				t.Errorf("DUP is not taken back")
+			}
+		}
+	}
+}
+
+func TestTrapPubackNeverSaysOne(t *testing.T) {
+	for code := range 0x80 {
+		for _, qos := range []byte{1, 2} {
+			pk := decode(t, 5, wire.AppendAck(nil, 5, qos, 3, byte(code), "x"))
+			if pk.ReasonCode != 0 && pk.ReasonCode != 0x10 {
+				t.Errorf("an acknowledgement says %#x", pk.ReasonCode)
+			}
+		}
+	}
+	if pk := decode(t, 5, wire.AppendPubcomp(nil, 5, 3, 0x92)); pk.ReasonCode != 0x92 {
+		t.Errorf("PUBCOMP says %#x", pk.ReasonCode)
+	}
+}
+
+func BenchmarkAppendPublish(b *testing.B) {
+	p := wire.Publish{Version: 5, QoS: 1, ID: 7, Topic: "pacts/p/activity", Payload: make([]byte, 400)}
+	buf := p.Append(nil)
+	for b.Loop() {
+		buf = p.Append(buf[:0])
+	}
+}

@@ -131,7 +131,7 @@ var libraries = map[string][]string{
 	"github.com/golang-jwt/jwt":           {"internal", "cmd"},
 	"github.com/google/go-cmp":            nil,
 	"github.com/google/uuid":              nil,
-	"github.com/gorilla/websocket":        {"broker", "bench", "cmd", "test", "internal/testkit"},
+	"github.com/gorilla/websocket":        {"broker", "test", "internal/rawmqtt"},
 	"github.com/jackc/pgx":                {"postgres"},
 	"github.com/knadh/koanf":              {"internal/config"},
 	"github.com/lmittmann/tint":           {"cmd", "internal/telemetry"},

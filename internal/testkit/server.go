@@ -122,7 +122,7 @@ func (s *Server) Launch() {
 	p := &process{cmd: exec.Command(Binary(s.t), s.command), stderr: &Lines{}, exited: make(chan struct{})}
 	p.cmd.Env = s.Environ()
 	p.cmd.Dir = s.Dir
-	p.cmd.Stderr = p.stderr
+	p.cmd.Stdout, p.cmd.Stderr = p.stderr, p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it never outlives a test that crashed
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)

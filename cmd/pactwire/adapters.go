@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/bridge/payload"
+	"github.com/pactwire/pactwire/bridge/presence"
+	"github.com/pactwire/pactwire/broker"
+	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/hooks"
+	"github.com/pactwire/pactwire/httpapi"
+	"github.com/pactwire/pactwire/internal/auth"
+	"github.com/pactwire/pactwire/sqlite"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// The packages do not know each other. What stands between them is here: each adapter says in one side's words what the
+// other side does.
+
+var _ hooks.Conn = (*broker.Conn)(nil)
+var _ delivery.Transport = (*broker.Conn)(nil)
+
+// bridgeStore is the store as the bridge sees it.
+type bridgeStore struct{ *sqlite.DB }
+
+func (s bridgeStore) Submit(ctx context.Context, fn func(bridge.Tx) error, done func(error)) error {
+	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+}
+
+// hostStore is the store as a habits-service of its own sees it.
+type hostStore struct{ *sqlite.DB }
+
+func (s hostStore) Submit(ctx context.Context, fn func(habits.HostTx) error, done func(error)) error {
+	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+}
+
+// embeddedHabits is the engine as the bridge calls it: inside the bridge's own transaction.
+type embeddedHabits struct{ *habits.Embedded }
+
+func (e embeddedHabits) Checkin(ctx context.Context, tx bridge.Tx, req pactwire.CheckinRequest) (pactwire.CheckinResult, error) {
+	return e.Embedded.Checkin(ctx, tx.(habits.Tx), req)
+}
+
+// remoteHabits is a habits-service over HTTP as the bridge calls it.
+type remoteHabits struct{ *habits.Client }
+
+func (r remoteHabits) Checkin(ctx context.Context, _ bridge.Tx, req pactwire.CheckinRequest) (pactwire.CheckinResult, error) {
+	res, err := r.Client.Checkin(ctx, req)
+	if s := res.Streak; err == nil && s != nil && (s.IsNewRecord || s.After > s.Before && habits.IsMilestone(s.After)) {
+		res.Milestones = []pactwire.Milestone{{StreakDays: s.After, IsNewRecord: s.IsNewRecord}}
+	}
+	return res, err
+}
+
+// recorder runs the changes of the embedded service in the bridge's transactions.
+type recorder struct{ *bridge.Bridge }
+
+func (r recorder) Do(ctx context.Context, fn func(habits.Tx) ([]pactwire.Change, error)) error {
+	return r.Record(ctx, func(tx bridge.Tx) ([]pactwire.Change, error) { return fn(tx.(habits.Tx)) })
+}
+
+// localDay is the user's day by the profile that is stored here.
+func localDay(tx bridge.Tx, u pactwire.UserID, at time.Time) (pactwire.LocalDate, string, error) {
+	user, _, err := tx.(habits.Tx).User(u)
+	if err != nil {
+		return "", "", err
+	}
+	if user.TimeZone == "" {
+		user.TimeZone = habits.DefaultZone
+	}
+	day, err := habits.LocalDay(at, user.TimeZone, user.DayStartsAt)
+	return day, user.TimeZone, err
+}
+
+// streaks tells members' current streaks for the state of a pact.
+type streaks struct{ *habits.Service }
+
+func (s streaks) CurrentStreaks(ctx context.Context, goal pactwire.GoalID, users []pactwire.UserID) (map[pactwire.UserID]int, error) {
+	rows, err := s.MemberStreaks(ctx, pactwire.Goal{ID: goal, FrequencyType: "daily", FrequencyCount: 1}, users)
+	if err != nil {
+		return nil, err
+	}
+	days := make(map[pactwire.UserID]int, len(rows))
+	for u, row := range rows {
+		days[u] = row.Current
+	}
+	return days, nil
+}
+
+// mqttVerifier reads the token out of CONNECT's password.
+type mqttVerifier struct{ *auth.Verifier }
+
+func (v mqttVerifier) Verify(ctx context.Context, username, password string) (pactwire.Identity, error) {
+	if _, isDevice := cutDevice(username); isDevice {
+		return pactwire.Identity{}, pactwire.Errorf(pactwire.Denied, "this server has no such device")
+	}
+	return v.Verifier.Verify(ctx, password)
+}
+
+func cutDevice(username string) (id string, ok bool) {
+	const prefix = "device:"
+	if len(username) > len(prefix) && username[:len(prefix)] == prefix {
+		return username[len(prefix):], true
+	}
+	return "", false
+}
+
+// sessions opens sessions in the hub and binds them to the connection.
+type sessions struct {
+	hub    *delivery.Hub
+	bridge *bridge.Bridge
+}
+
+func (s sessions) Open(ctx context.Context, in pactwire.Connecting, conn hooks.Conn) (hooks.Session, bool, error) {
+	c := conn.(*broker.Conn)
+	client, present, err := s.hub.Open(ctx, in, c)
+	if err != nil {
+		return nil, false, err
+	}
+	s.bridge.Greet(ctx, in.Identity)
+	c.Bind(client)
+	return client, present, nil
+}
+
+// presenceHooks tells the tracker of connections.
+type presenceHooks struct{ *presence.Tracker }
+
+func (p presenceHooks) Arrive(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind) {
+	p.Tracker.Arrive(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind})
+}
+
+func (p presenceHooks) Say(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind, status pactwire.PresenceStatus) {
+	p.Tracker.Say(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind}, status)
+}
+
+func (p presenceHooks) Leave(conn uint64, clientID string, u pactwire.UserID) {
+	p.Tracker.Leave(presence.Conn{User: u, ID: conn, ClientID: clientID})
+}
+
+// commands does over HTTP what MQTT commands do.
+type commands struct{ *bridge.Bridge }
+
+func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {
+	results, err := c.Bridge.Do(ctx, cmds)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]httpapi.Outcome, len(results))
+	for i, r := range results {
+		out[i] = httpapi.Outcome{Answer: r.Answer, Pending: r.Pending}
+	}
+	return out, nil
+}
+
+func parseCheckins(pact pactwire.PactID, contentType string, body []byte) ([]pactwire.Command, error) {
+	return payload.Parse(topics.Topic{Kind: topics.CheckinsKind, Pact: pact}, contentType, body)
+}
+
+// why explains permissions.
+type why struct{ *bridge.Membership }
+
+func (w why) Why(ctx context.Context, u pactwire.UserID, p pactwire.PactID) (httpapi.Explanation, error) {
+	e, err := w.Membership.Why(ctx, u, p)
+	return httpapi.Explanation{UserID: u, PactID: p, CanRead: e.CanRead, CanCommand: e.CanCommand, Because: e.Because, Involved: e.Involved}, err
+}
+
+// inbox and history are the bridge's.
+type feed struct{ *bridge.Bridge }
+
+func (f feed) Inbox(ctx context.Context, id pactwire.Identity, after pactwire.Seq, limit int) ([]json.RawMessage, bool, error) {
+	return f.Bridge.Inbox(ctx, id, after, limit)
+}
+
+// events takes signed webhooks.
+type events struct{ *bridge.Bridge }
+
+func (e events) Receive(ctx context.Context, h http.Header, body []byte) error {
+	return e.Bridge.Event(ctx, h, body)
+}

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/bridge/payload"
+	"github.com/pactwire/pactwire/bridge/presence"
+	"github.com/pactwire/pactwire/broker"
+	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/hooks"
+	"github.com/pactwire/pactwire/httpapi"
+	"github.com/pactwire/pactwire/internal/auth"
+	"github.com/pactwire/pactwire/internal/config"
+	"github.com/pactwire/pactwire/sqlite"
+)
+
+// node is one whole server, put together.
+type node struct {
+	cfg      config.Config
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	store    *sqlite.DB
+	verifier *auth.Verifier
+	members  *bridge.Membership
+	bridge   *bridge.Bridge
+	tracker  *presence.Tracker
+	hub      *delivery.Hub
+	broker   *broker.Server
+	api      *httpapi.Server
+	service  *habits.Service // nil with a remote habits-service
+	client   *habits.Client  // nil with the embedded one
+	stopping sync.Once
+}
+
+// newVerifier believes whom the configuration says.
+func newVerifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
+	c := auth.Config{JWKSURL: cfg.Auth.JWT.JWKSURL, Issuer: cfg.Auth.JWT.Issuer, Audience: cfg.Auth.JWT.Audience}
+	if c.JWKSURL == "" {
+		key, err := config.SigningKey(cfg)
+		if err != nil {
+			return nil, err
+		}
+		c.Secret = key
+	}
+	return auth.New(c, log)
+}
+
+// newNode opens the store and wires everything; nothing listens before Start.
+func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node, err error) {
+	if cfg.Redis.URL != "" || cfg.SQLitePath() == "" {
+		return nil, errors.New("this build is a single node: store.url must be sqlite:… (or unset) and redis.url empty")
+	}
+	n = &node{cfg: cfg, log: log, reg: prometheus.NewRegistry()}
+	n.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if n.verifier, err = newVerifier(cfg, log); err != nil {
+		return nil, err
+	}
+	if n.store, err = sqlite.Open(ctx, sqlite.Config{Path: cfg.SQLitePath()}, log, n.reg); err != nil {
+		return nil, err
+	}
+	store := bridgeStore{n.store}
+	remote := cfg.Habits.Mode == config.HabitsHTTP
+	var habitsPort bridge.Habits
+	var engine *habits.Embedded
+	if remote {
+		n.client, err = habits.NewClient(habits.ClientConfig{URL: cfg.Habits.URL, Secret: string(cfg.Habits.Secret), Timeout: cfg.Habits.Timeout})
+		if err != nil {
+			return nil, errors.Join(err, n.store.Close())
+		}
+		habitsPort = remoteHabits{n.client}
+	} else {
+		engine = habits.NewEmbedded(n.store, habits.EngineOptions{})
+		n.store.OnRollback(engine.Forget)
+		habitsPort = embeddedHabits{engine}
+	}
+	members := bridge.MembershipConfig{Remote: remote, TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
+	n.members = bridge.NewMembership(members, habitsPort, store, log)
+	n.bridge = bridge.New(bridge.Config{
+		Remote: remote, Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
+		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
+		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay,
+	}, store, habitsPort, n.members, log, n.reg)
+	n.tracker = presence.New(presence.Config{Grace: cfg.Presence.Grace}, n.store, n.presenceChanged, log, n.reg)
+	// The service keeps profiles and goals here; with a remote one, profiles alone.
+	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
+	var current bridge.Streaks
+	if !remote {
+		current = streaks{n.service}
+	}
+	n.hub = delivery.New(delivery.Config{
+		Subscriptions: cfg.Limits.Subscriptions, ConnectionsPerUser: cfg.Limits.ConnectionsPerUser,
+		OutboundBytes: int(cfg.Limits.OutboundBytes),
+	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.tracker), log, n.reg)
+	n.bridge.Bind(n.hub)
+	if n.broker, err = n.newBroker(); err != nil {
+		return nil, errors.Join(err, n.store.Close())
+	}
+	n.api = httpapi.New(httpapi.Config{Addr: cfg.HTTP.Addr, AdminAddr: cfg.HTTP.AdminAddr}, n.ports(remote), log, n.reg)
+	return n, nil
+}
+
+func (n *node) newBroker() (*broker.Server, error) {
+	cfg, l := n.cfg, n.cfg.Limits
+	var server *broker.Server
+	figures := hooks.NewMetrics(n.reg)
+	who := presenceHooks{n.tracker}
+	server, err := broker.New(broker.Config{
+		TCP: cfg.MQTT.TCP, TLS: cfg.MQTT.TLS, WS: cfg.MQTT.WS, WSS: cfg.MQTT.WSS,
+		CertFile: cfg.MQTT.CertFile, KeyFile: cfg.MQTT.KeyFile, Origins: cfg.MQTT.Origins, TrustedProxies: cfg.MQTT.TrustedProxies,
+		Limits: broker.Limits{
+			PacketSize: int(l.PacketSize), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ConnectTimeout: l.ConnectTimeout,
+			KeepaliveMax: l.KeepaliveMax, SessionExpiry: l.SessionExpiry, OutboundBytes: int(l.OutboundBytes),
+			ConnectsPerSecond: l.ConnectsPerSecond, ConnectsBurst: l.ConnectsBurst,
+		},
+	}, n.log, n.reg,
+		figures,
+		hooks.NewAuth(hooks.AuthConfig{
+			Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
+			SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
+			CommandsPerSecond: l.CommandsPerSecond, CommandsBurst: l.CommandsBurst,
+		}, mqttVerifier{n.verifier}, sessions{n.hub, n.bridge}, n.hub.Event, n.log),
+		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout),
+		hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log),
+		hooks.NewPresence(who),
+		hooks.NewSessions(l.SessionExpiry, func() *mqtt.Server { return server.MQTT() }),
+	)
+	return server, err
+}
+
+// ports joins the API to what does the work: the service in this process, or the one that calls are forwarded to.
+func (n *node) ports(remote bool) httpapi.Ports {
+	p := httpapi.Ports{
+		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: parseCheckins, History: n.bridge,
+		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
+	}
+	if remote {
+		f := n.client.Forwarder()
+		seen := watched{f, n.bridge}
+		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = f, seen, seen, seen, f
+	} else {
+		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = n.service, n.service, n.service, n.service, n.service
+	}
+	return p
+}
+
+// watched passes calls on to a remote habits-service and sees what they did to pacts, so that it takes effect at once.
+type watched struct {
+	*habits.Forwarder
+	bridge *bridge.Bridge
+}
+
+func (w watched) saw(ctx context.Context, p pactwire.Pact, err error) (pactwire.Pact, error) {
+	if err == nil {
+		err = w.bridge.Saw(ctx, p)
+	}
+	return p, err
+}
+
+func (w watched) CreatePact(ctx context.Context, id pactwire.Identity, in pactwire.PactInput) (pactwire.Pact, error) {
+	p, err := w.Forwarder.CreatePact(ctx, id, in)
+	return w.saw(ctx, p, err)
+}
+
+func (w watched) Invite(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, users []pactwire.UserID) (pactwire.Pact, error) {
+	p, err := w.Forwarder.Invite(ctx, id, pact, users)
+	return w.saw(ctx, p, err)
+}
+
+func (w watched) Claim(ctx context.Context, id pactwire.Identity, code string) (pactwire.Pact, error) {
+	p, err := w.Forwarder.Claim(ctx, id, code)
+	return w.saw(ctx, p, err)
+}
+
+func (w watched) Act(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, a pactwire.PactAction) (pactwire.Pact, error) {
+	p, err := w.Forwarder.Act(ctx, id, pact, a)
+	return w.saw(ctx, p, err)
+}
+
+func (w watched) Remove(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, user pactwire.UserID) (pactwire.Pact, error) {
+	p, err := w.Forwarder.Remove(ctx, id, pact, user)
+	return w.saw(ctx, p, err)
+}
+
+// presenceChanged tells the readers of each of a person's pacts. The person may have no connection left, so their pacts
+// are read for it.
+func (n *node) presenceChanged(p pactwire.Presence) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := n.members.Ensure(ctx, p.UserID); err != nil {
+		n.log.Warn("presence not told", "user", p.UserID, "error", err)
+		return
+	}
+	defer n.members.Release(p.UserID)
+	for _, m := range n.members.Pacts(p.UserID) {
+		pact, ok := n.members.Pact(m.Pact)
+		if !ok {
+			continue
+		}
+		member, _ := pact.Member(p.UserID)
+		told := p
+		told.PactID = m.Pact
+		if told.UserName == "" {
+			told.UserName = member.UserName
+		}
+		n.hub.PresenceChanged(told)
+	}
+}
+
+// causes tells what is amiss, for /readyz.
+func (n *node) causes() []httpapi.Cause {
+	var list []httpapi.Cause
+	if err := n.broker.Ready(); err != nil {
+		list = append(list, httpapi.Cause{Name: "mqtt", Error: err.Error()})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := n.store.Ready(ctx); err != nil {
+		list = append(list, httpapi.Cause{Name: "store", Error: err.Error()})
+	}
+	for _, c := range n.bridge.Health() {
+		list = append(list, httpapi.Cause{Name: c.Name, Error: c.Err.Error(), Degraded: c.Degraded})
+	}
+	return list
+}
+
+// Start takes up what an earlier process left, then listens.
+func (n *node) Start(ctx context.Context) error {
+	n.verifier.Start(ctx)
+	if err := n.bridge.Start(ctx); err != nil {
+		return err
+	}
+	if err := n.tracker.Start(ctx); err != nil {
+		return fmt.Errorf("presence: %w", err)
+	}
+	if err := n.broker.Start(ctx); err != nil {
+		return err
+	}
+	if err := n.api.Start(ctx); err != nil {
+		return err
+	}
+	for name, addr := range n.broker.Addrs() {
+		n.log.Info("listening", "mqtt", name, "addr", addr.String())
+	}
+	return nil
+}
+
+// Stop drains: nothing new comes in, who is connected is told to come back, sessions are saved, the store is closed last.
+func (n *node) Stop(ctx context.Context) {
+	n.stopping.Do(func() {
+		n.broker.Drain(ctx)
+		if err := n.api.Stop(ctx); err != nil {
+			n.log.Warn("stop http", "error", err)
+		}
+		if err := n.tracker.Stop(ctx); err != nil {
+			n.log.Warn("stop presence", "error", err)
+		}
+		n.bridge.Stop()
+		if err := n.hub.Stop(ctx); err != nil {
+			n.log.Warn("save sessions", "error", err)
+		}
+		n.members.Stop()
+		n.verifier.Stop()
+		if n.client != nil {
+			n.client.Close()
+		}
+		if err := n.store.Close(); err != nil {
+			n.log.Error("close the store", "error", err)
+		}
+	})
+}
+
+// mqttAddr is where a listener really is, for printing.
+func (n *node) mqttAddr(listener string) (host, port string) {
+	addr := n.broker.Addrs()[listener]
+	if addr == nil {
+		return "", ""
+	}
+	host, port, _ = net.SplitHostPort(addr.String())
+	return host, port
+}

@@ -134,7 +134,7 @@ func (h *Hub) catchUp(ctx context.Context, batch []*Client) error {
 		}
 	}
 	if len(reqs) == 0 {
-		return nil
+		return nil // what waits and found no room has begun to count
 	}
 	entries, err := h.log.ReadMany(ctx, reqs)
 	if err != nil {
@@ -150,12 +150,22 @@ func (h *Hub) catchUp(ctx context.Context, batch []*Client) error {
 	}
 	for _, c := range batch {
 		c.mu.Lock()
-		if c.waiting() && c.room() {
-			c.enqueue()
-		}
+		c.goOn()
 		c.mu.Unlock()
 	}
 	return nil
+}
+
+// goOn asks for another turn while there is something to send and room for it; without room the clock begins to run.
+// Under c.mu.
+func (c *Client) goOn() {
+	switch {
+	case c.detached || !c.waiting():
+	case c.room():
+		c.enqueue()
+	case c.stalled.IsZero():
+		c.stalled = time.Now()
+	}
 }
 
 // readings chooses what to read for a client, and sends the answers that waited.
@@ -171,9 +181,7 @@ func (c *Client) readings() (rs []reading) {
 	}
 	free := c.window - c.ring.len
 	if !c.room() {
-		if c.waiting() && c.stalled.IsZero() {
-			c.stalled = time.Now()
-		}
+		c.goOn()
 		return nil
 	}
 	for _, cur := range c.cursors {

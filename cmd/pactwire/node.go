@@ -165,7 +165,8 @@ type watched struct {
 
 func (w watched) saw(ctx context.Context, p pactwire.Pact, err error) (pactwire.Pact, error) {
 	if err == nil {
-		err = w.bridge.Saw(ctx, p)
+		// The answer is what this person may see of the pact, which is little for who has just left: read all of it.
+		err = w.bridge.Refresh(ctx, p.ID)
 	}
 	return p, err
 }

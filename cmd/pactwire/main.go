@@ -2,9 +2,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -35,16 +39,26 @@ type cli struct {
 	Serve         serveCmd         `cmd:"" help:"Run the server."`
 	HabitsService habitsServiceCmd `cmd:"" name:"habits-service" help:"Run the habits-service as a process of its own."`
 	Token         tokenCmd         `cmd:"" help:"Print a token for a user, signed with the configured secret."`
+	Goal          goalCmd          `cmd:"" help:"Make and list habits."`
+	Pact          pactCmd          `cmd:"" help:"Make pacts, let people in, and end them."`
+	Checkin       checkinCmd       `cmd:"" help:"Check in."`
+	Watch         watchCmd         `cmd:"" help:"See what your partners do, as it happens."`
+	Why           whyCmd           `cmd:"" help:"Explain why somebody may or may not use a pact."`
 	Bench         benchCmd         `cmd:"" help:"Make members for a benchmark, and run it."`
+	Settings      configCmd        `cmd:"" name:"config" help:"Check and show the settings."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }
 
 type versionCmd struct{}
 
-func (versionCmd) Run() error {
-	fmt.Println(version)
+// Run implements the command.
+func (versionCmd) Run(out *output) error {
+	fmt.Fprintln(out.stdout, version)
 	return nil
 }
+
+// output is where commands write: results to stdout, words about them to stderr.
+type output struct{ stdout, stderr io.Writer }
 
 // Exit codes: done, refused, wrong usage.
 const (
@@ -52,24 +66,56 @@ const (
 	exitUsage   = 2
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+// usageError is a command line that cannot be meant.
+type usageError struct{ message string }
 
-// run is main without the exit, for tests.
-func run(args []string) int {
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := run(ctx, os.Args[1:], &output{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// exited carries kong's exit (--help) out of the parser.
+type exited int
+
+// run is main without the process, for tests.
+func run(ctx context.Context, args []string, out *output) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			code = int(e)
+		}
+	}()
 	var c cli
-	parser, err := kong.New(&c, kong.Name("pactwire"), kong.UsageOnError(),
-		kong.Description("The realtime server for pacts: MQTT in front, check-ins that are kept."))
+	parser, err := kong.New(&c, kong.Name("pactwire"), kong.Writers(out.stdout, out.stderr),
+		kong.Description("The realtime server for pacts: MQTT in front, check-ins that are kept."),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(&c.globals, out), kong.BindTo(ctx, (*context.Context)(nil)))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "pactwire:", err)
+		fmt.Fprintln(out.stderr, "pactwire:", err)
 		return exitUsage
 	}
-	ctx, err := parser.Parse(args)
+	command, err := parser.Parse(args)
 	if err != nil {
-		parser.FatalIfErrorf(err) // prints the usage and exits with 80; the lines below are for when it does not
+		fmt.Fprintf(out.stderr, "pactwire: %s\nTry pactwire --help.\n", err)
 		return exitUsage
 	}
-	if err := ctx.Run(&c.globals); err != nil {
-		fmt.Fprintln(os.Stderr, "pactwire:", describe(err))
+	if err := command.Run(action(command.Selected().Name)); err != nil {
+		fmt.Fprintln(out.stderr, "pactwire:", describe(err))
+		var usage *usageError
+		if errors.As(err, &usage) {
+			return exitUsage
+		}
 		return exitRefused
 	}
 	return 0
@@ -78,8 +124,15 @@ func run(args []string) int {
 // describe says what a person needs of an error.
 func describe(err error) string {
 	var e *pactwire.Error
-	if errors.As(err, &e) && e.Cause == nil {
-		return e.Message
+	if !errors.As(err, &e) {
+		return err.Error()
 	}
-	return err.Error()
+	s := e.Message
+	if e.Field != "" {
+		s += " (" + e.Field + ")"
+	}
+	if e.Cause != nil {
+		s += ": " + e.Cause.Error()
+	}
+	return s
 }

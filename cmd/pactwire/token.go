@@ -12,19 +12,22 @@ import (
 // tokenCmd signs a token. It needs no server.
 type tokenCmd struct {
 	User string        `arg:"" help:"User id."`
-	Name string        `help:"The name that others see; the user id when it is not given."`
+	Name string        `help:"The name that others see; without it, the one they have seen before, or the id."`
 	Role []string      `help:"operator or lab; may be repeated." enum:"operator,lab"`
 	TTL  time.Duration `help:"How long the token is good for." default:"24h"`
 }
 
 // Run implements the command.
-func (c *tokenCmd) Run(g *globals) error {
+func (c *tokenCmd) Run(g *globals, out *output) error {
 	loaded, err := g.load()
 	if err != nil {
 		return err
 	}
+	if c.TTL <= 0 {
+		return usagef("--ttl %s is no time to live", c.TTL)
+	}
 	if !pactwire.ValidID(c.User) {
-		return fmt.Errorf("user id %q: use 1 to 64 of A-Z a-z 0-9 _ -", c.User)
+		return usagef("%q is no user id: use 1 to 64 letters, digits, - and _", c.User)
 	}
 	id := pactwire.Identity{UserID: pactwire.UserID(c.User), UserName: c.Name}
 	for _, r := range c.Role {
@@ -34,7 +37,7 @@ func (c *tokenCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(token)
+	fmt.Fprintln(out.stdout, token)
 	return nil
 }
 
@@ -43,9 +46,6 @@ func sign(cfg config.Config, id pactwire.Identity, ttl time.Duration) (string, e
 	key, err := config.SigningKey(cfg)
 	if err != nil {
 		return "", err
-	}
-	if id.UserName == "" {
-		id.UserName = string(id.UserID)
 	}
 	return auth.Signer{Secret: key, Issuer: cfg.Auth.JWT.Issuer, Audience: cfg.Auth.JWT.Audience}.Sign(id, ttl)
 }

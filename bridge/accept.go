@@ -326,9 +326,9 @@ func (c *commit) milestones(cmd *pactwire.Command, res pactwire.CheckinResult, p
 			}
 		}
 		data.PactID = cmd.Pact
-		if err := c.event(cmd.Sender.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone, CommandID: commandID(cmd)}, data); err != nil {
-			return err
-		}
+		c.after = append(c.after, func() error {
+			return c.event(cmd.Sender.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone, CommandID: commandID(cmd)}, data)
+		})
 	}
 	return nil
 }

@@ -404,7 +404,7 @@ func TestBatchIsAnsweredItemByItem(t *testing.T) {
 			got = append(got, string(e.Type))
 		}
 	}
-	want := []string{"0 SERVER:CHECKIN_LOGGED", "1 SERVER:ERROR", "2 SERVER:CHECKIN_LOGGED", "SERVER:STREAK_MILESTONE", "3 SERVER:CHECKIN_LOGGED"}
+	want := []string{"0 SERVER:CHECKIN_LOGGED", "1 SERVER:ERROR", "2 SERVER:CHECKIN_LOGGED", "3 SERVER:CHECKIN_LOGGED", "SERVER:STREAK_MILESTONE"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -17,6 +17,7 @@ type commit struct {
 	directs []direct
 	pacts   []pactwire.Pact   // changed
 	states  []pactwire.PactID // whose State is another now
+	after   []func() error    // events that follow the answer, as a milestone follows its check-in
 }
 
 // direct is an unlogged message.
@@ -77,8 +78,20 @@ func (c *commit) append(e pactwire.Entry) error {
 	return nil
 }
 
-// answer gives a command its answer: where it asked for it, unlogged, or into its sender's inbox.
+// answer gives a command its answer: where it asked for it, unlogged, or into its sender's inbox. What follows the answer
+// is written then.
 func (c *commit) answer(cmd *pactwire.Command, typ pactwire.EventType, data any) (*pactwire.Event, error) {
+	e, err := c.reply(cmd, typ, data)
+	for _, f := range c.after {
+		if err == nil {
+			err = f()
+		}
+	}
+	c.after = nil
+	return e, err
+}
+
+func (c *commit) reply(cmd *pactwire.Command, typ pactwire.EventType, data any) (*pactwire.Event, error) {
 	e := &pactwire.Event{Type: typ, CommandID: commandID(cmd), Index: cmd.Index}
 	switch {
 	case cmd.Answer.Silent:

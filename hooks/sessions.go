@@ -10,13 +10,14 @@ import (
 type SessionsHook struct {
 	mqtt.HookBase
 	longest time.Duration // limits.session_expiry
-	server  func() *mqtt.Server
+	server  *mqtt.Server  // set by Use
 }
 
-// NewSessions makes the hook. server returns the library's server, which is made after its hooks.
-func NewSessions(longest time.Duration, server func() *mqtt.Server) *SessionsHook {
-	return &SessionsHook{longest: longest, server: server}
-}
+// NewSessions makes the hook. Use names the library's server, which is made after its hooks, before it starts.
+func NewSessions(longest time.Duration) *SessionsHook { return &SessionsHook{longest: longest} }
+
+// Use names the server that the hook tidies up in.
+func (h *SessionsHook) Use(server *mqtt.Server) { h.server = server }
 
 // ID implements mqtt.Hook.
 func (*SessionsHook) ID() string { return "sessions" }
@@ -40,15 +41,15 @@ func (h *SessionsHook) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
 	}
 	p.session.Detach()
 	// The library would keep an MQTT 5 client as a session of its own.
-	h.server().UnsubscribeClient(cl)
-	h.server().Clients.Delete(cl.ID)
+	h.server.UnsubscribeClient(cl)
+	h.server.Clients.Delete(cl.ID)
 }
 
 // OnClientExpired implements mqtt.Hook: the library forgets the client but not its subscriptions, which the next owner
 // of the client id would inherit.
 func (h *SessionsHook) OnClientExpired(cl *mqtt.Client) {
 	cl.ClearInflights()
-	h.server().UnsubscribeClient(cl)
+	h.server.UnsubscribeClient(cl)
 }
 
 // OnWill implements mqtt.Hook. Members have no will by then; should one ever get here, it goes where nobody can read.

@@ -298,6 +298,9 @@ func subscribe(t testing.TB, c *delivery.Client, qos byte, filters ...string) []
 	return codes
 }
 
+// pass lets time go by, which in a bubble takes none.
+func pass(d time.Duration) { <-time.After(d) }
+
 // seqs are the numbers of the activities among messages.
 func seqs(t testing.TB, pks []packets.Packet) (list []int) {
 	t.Helper()
@@ -343,7 +346,7 @@ func TestPromise5OutsidersReceiveNothing(t *testing.T) {
 			h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice"})
 			h.StateChanged("p")
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if got := end.take(); len(got) != 0 {
 			t.Fatalf("mallory received %v", got)
 		}
@@ -369,13 +372,13 @@ func TestPromise5WhoLeavesReceivesNothingMore(t *testing.T) {
 		h.PactsChanged("bob", nil, []pactwire.PactID{"p"})
 		h.Publish(w.commit(feed))
 		h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice"})
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if got := end.take(); len(got) != 0 {
 			t.Fatalf("bob received %v", got)
 		}
 		bob.Detach()
 		_, end, present := connect(t, h, user("bob"))
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if got := end.take(); !present || len(got) != 0 {
 			t.Fatalf("on return (present %v) bob received %v", present, got)
 		}
@@ -519,9 +522,9 @@ func TestStateIsToldAtMostOnceASecond(t *testing.T) {
 		end.take()
 		for range 30 {
 			h.StateChanged("p")
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if n := len(end.take()); n < 3 || n > 5 {
 			t.Fatalf("%d states in 3 seconds", n)
 		}
@@ -542,14 +545,14 @@ func TestPromise7WhoTakesNothingIsEndedAndNobodyWaits(t *testing.T) {
 		for range 500 {
 			h.Publish(w.commit(feed))
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if n := len(aliceEnd.take()); n != 64 {
 			t.Fatalf("a window of 64 let %d through", n)
 		}
 		if got := seqs(t, bobEnd.take()); !slices.Equal(got, upTo(500)) {
 			t.Fatalf("bob has %d of 500", len(got))
 		}
-		time.Sleep(15 * time.Second)
+		pass(15 * time.Second)
 		if closed, reason := aliceEnd.isClosed(); !closed || reason != 0x97 {
 			t.Fatalf("closed %v, reason %#x", closed, reason)
 		}

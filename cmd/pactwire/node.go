@@ -12,8 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/bridge/payload"
@@ -115,7 +113,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 
 func (n *node) newBroker() (*broker.Server, error) {
 	cfg, l := n.cfg, n.cfg.Limits
-	var server *broker.Server
+	ends := hooks.NewSessions(l.SessionExpiry)
 	figures := hooks.NewMetrics(n.reg)
 	who := presenceHooks{n.tracker}
 	server, err := broker.New(broker.Config{
@@ -136,9 +134,13 @@ func (n *node) newBroker() (*broker.Server, error) {
 		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout),
 		hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log),
 		hooks.NewPresence(who),
-		hooks.NewSessions(l.SessionExpiry, func() *mqtt.Server { return server.MQTT() }),
+		ends,
 	)
-	return server, err
+	if err != nil {
+		return nil, err
+	}
+	ends.Use(server.MQTT())
+	return server, nil
 }
 
 // ports joins the API to what does the work: the service in this process, or the one that calls are forwarded to.

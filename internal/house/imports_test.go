@@ -128,7 +128,7 @@ var libraries = map[string][]string{
 	"github.com/failsafe-go/failsafe-go":  {"bridge"},
 	"github.com/fsnotify/fsnotify":        {"broker"},
 	"github.com/fxamacker/cbor":           {"bridge"},
-	"github.com/golang-jwt/jwt":           {"internal", "cmd"},
+	"github.com/golang-jwt/jwt":           {"internal", "cmd", "test"},
 	"github.com/google/go-cmp":            nil,
 	"github.com/google/uuid":              nil,
 	"github.com/gorilla/websocket":        {"broker", "test", "internal/rawmqtt"},

@@ -4,11 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bench"
+	"github.com/pactwire/pactwire/internal/config"
 )
 
 // benchCmd measures a running server.
@@ -20,62 +27,171 @@ type benchCmd struct {
 type benchPrepareCmd struct {
 	Pacts   int    `help:"How many pacts." default:"1000"`
 	Members int    `help:"Members of each." default:"2"`
-	Out     string `help:"File to write: client id, username, password, pact id, habit goal id, tab-separated." required:""`
-	Server  string `help:"Base URL." default:"http://127.0.0.1:8080" env:"PACTWIRE_SERVER"`
+	Out     string `help:"File to write: client id, username, password, pact id, habit goal id, tab-separated." required:"" placeholder:"FILE"`
+	Server  string `help:"Base URL; the configured one by default." env:"PACTWIRE_SERVER" placeholder:"URL"`
 }
 
+// benchTTL is how long the tokens of a benchmark are good for.
+const benchTTL = 24 * time.Hour
+
 // Run implements the command.
-func (c *benchPrepareCmd) Run(g *globals) error {
+func (c *benchPrepareCmd) Run(ctx context.Context, g *globals, out *output) error {
 	loaded, err := g.load()
 	if err != nil {
 		return err
 	}
-	p := bench.Prepare{Server: c.Server, Pacts: c.Pacts, Members: c.Members,
+	server := strings.TrimSuffix(c.Server, "/")
+	if server == "" {
+		server = "http://" + loaded.HTTP.Addr
+	}
+	if u, err := url.Parse(server); err != nil || u.Host == "" {
+		return usagef("--server %s is no URL such as http://127.0.0.1:8080", server)
+	}
+	bar := newProgress(out.stderr)
+	p := bench.Prepare{
+		Server: server, Pacts: c.Pacts, Members: c.Members,
 		Sign: func(u pactwire.UserID, name string) (string, error) {
-			return sign(loaded.Config, pactwire.Identity{UserID: u, UserName: name}, 24*time.Hour)
-		}}
-	members, err := p.Run(context.Background())
+			return sign(loaded.Config, pactwire.Identity{UserID: u, UserName: name}, benchTTL)
+		},
+		Progress: func(done, of int) { bar.show("pacts", done, of) },
+	}
+	members, err := p.Run(ctx)
+	bar.clear()
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(c.Out)
+	// The file holds tokens.
+	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	if err := bench.WriteMembers(f, members); err != nil {
+		f.Close()
 		return err
 	}
 	return f.Close()
 }
 
 type benchRunCmd struct {
-	File      string        `help:"Members, as prepare wrote them." required:""`
-	Rate      float64       `help:"Check-ins a second." default:"500"`
-	Duration  time.Duration `help:"How long." default:"10s"`
-	Transport string        `help:"tcp or ws." enum:"tcp,ws" default:"tcp"`
-	Addr      string        `help:"host:port of the listener." default:"127.0.0.1:1883"`
-	PID       []int         `help:"Process of the server, to tell what it used; may be repeated."`
-	JSON      bool          `help:"Print JSON."`
+	File        string        `help:"Members, as prepare wrote them; fanout needs none." placeholder:"FILE"`
+	Scenario    string        `help:"pairs: check-ins at a steady rate. idle: memory of connections that do nothing. reconnect: all drop and come back. fanout: one event to many, on a lab topic." enum:"pairs,idle,reconnect,fanout" default:"pairs"`
+	Rate        float64       `help:"Check-ins a second (pairs)." default:"500"`
+	Duration    time.Duration `help:"How long (pairs, fanout)." default:"10s"`
+	Connections int           `help:"How many (idle, reconnect) or subscribers (fanout); 10000, 5000 and 1000 by default."`
+	Transport   string        `help:"tcp or ws." enum:"tcp,ws" default:"tcp"`
+	Addr        string        `help:"host:port of the listener; the configured one by default." placeholder:"ADDR"`
+	PID         []int         `help:"Process of the server, to tell what it used; may be repeated." name:"pid"`
+	JSON        bool          `help:"Print one line of JSON instead of a table." name:"json"`
 }
 
+// report is what every scenario returns.
+type report interface{ Table(w io.Writer) error }
+
 // Run implements the command.
-func (c *benchRunCmd) Run() error {
+func (c *benchRunCmd) Run(ctx context.Context, g *globals, out *output) error {
+	loaded, err := g.load()
+	if err != nil {
+		return err
+	}
+	bar := newProgress(out.stderr)
+	r, err := c.scenario(ctx, loaded.Config, bar.show)
+	bar.clear()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(out.stdout).Encode(r)
+	}
+	return r.Table(out.stdout)
+}
+
+func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress func(string, int, int)) (report, error) {
+	target := bench.Target{Addr: c.Addr, Transport: c.Transport}
+	if target.Addr == "" {
+		target.Addr = cfg.MQTT.TCP
+		if c.Transport == "ws" {
+			target.Addr = cfg.MQTT.WS
+		}
+	}
+	connections := c.Connections
+	if connections <= 0 {
+		connections = map[string]int{"idle": 10_000, "reconnect": 5_000, "fanout": 1_000}[c.Scenario]
+	}
+	if c.Scenario == "fanout" {
+		b := bench.Fanout{
+			Target: target, Subscribers: connections, PerUser: cfg.Limits.ConnectionsPerUser, Duration: c.Duration, PIDs: c.PID,
+			Sign: func(u pactwire.UserID) (string, error) {
+				return sign(cfg, pactwire.Identity{UserID: u, Roles: pactwire.RoleLab}, benchTTL)
+			},
+			Progress: progress,
+		}
+		return b.Run(ctx)
+	}
+	if c.File == "" {
+		return nil, usagef("--file is missing: make one with pactwire bench prepare")
+	}
 	members, err := bench.ReadMembers(c.File)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := bench.Pairs{Target: bench.Target{Addr: c.Addr, Transport: c.Transport}, Members: members, Rate: c.Rate,
-		Duration: c.Duration, PIDs: c.PID}
-	report, err := p.Run(context.Background())
-	if err != nil {
-		return err
+	switch c.Scenario {
+	case "idle":
+		b := bench.Idle{
+			Target: target, Members: members, Connections: connections, PerUser: cfg.Limits.ConnectionsPerUser,
+			PIDs: c.PID, Progress: progress,
+		}
+		return b.Run(ctx)
+	case "reconnect":
+		b := bench.Reconnect{
+			Target: target, Members: members, Connections: connections, PerUser: cfg.Limits.ConnectionsPerUser,
+			PIDs: c.PID, Progress: progress,
+		}
+		return b.Run(ctx)
 	}
-	out := json.NewEncoder(os.Stdout)
-	if !c.JSON {
-		out.SetIndent("", "  ")
+	b := bench.Pairs{Target: target, Members: members, Rate: c.Rate, Duration: c.Duration, PIDs: c.PID, Progress: progress}
+	return b.Run(ctx)
+}
+
+// progress is a bar on a terminal, and nothing elsewhere.
+type progress struct {
+	mu    sync.Mutex
+	w     io.Writer // nil = not a terminal
+	shown time.Time
+	now   func() time.Time
+}
+
+const (
+	barWidth = 32
+	barEvery = 100 * time.Millisecond
+)
+
+func newProgress(w io.Writer) *progress {
+	p := &progress{now: time.Now}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.w = f
 	}
-	if err := out.Encode(report); err != nil {
-		return fmt.Errorf("print report: %w", err)
+	return p
+}
+
+// show draws the bar, at most ten times a second.
+func (p *progress) show(phase string, done, of int) {
+	if p.w == nil {
+		return
 	}
-	return nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if of <= 0 || done < of && now.Sub(p.shown) < barEvery {
+		return
+	}
+	p.shown = now
+	full := min(barWidth*done/of, barWidth)
+	fmt.Fprintf(p.w, "\r\033[K%-10s %s%s %d/%d", phase, strings.Repeat("█", full), strings.Repeat("░", barWidth-full), done, of)
+}
+
+// clear takes the bar away.
+func (p *progress) clear() {
+	if p.w != nil {
+		fmt.Fprint(p.w, "\r\033[K")
+	}
 }

@@ -3,268 +3,278 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"os/signal"
+	"math/rand/v2"
+	"net/url"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
-	"charm.land/lipgloss/v2"
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-	"golang.org/x/term"
-
 	"github.com/pactwire/pactwire"
-	"github.com/pactwire/pactwire/internal/auth"
+	"github.com/pactwire/pactwire/topics"
 )
 
-// watchCmd shows a person's feeds as they happen.
+// watchCmd shows the feed of a person's pacts as it happens.
 type watchCmd struct {
-	caller
-	MQTT     string `help:"Address of the broker: host:port, or a ws:// URL." default:"127.0.0.1:1883"`
-	Pact     string `help:"Only this pact."`
-	ClientID string `help:"MQTT client id; with one of your own, what happens while you are away is shown on return."`
-	History  int    `help:"How many earlier activities to begin with." default:"5"`
+	clientFlags
+	Pact     string `help:"Only this pact." placeholder:"ID"`
+	MQTT     string `name:"mqtt" help:"Where the broker is: host:port, or a tcp://, ssl://, ws:// or wss:// address." default:"127.0.0.1:1883"`
+	ClientID string `help:"Keep a session of this name on the server, so that nothing is missed while this is not running." placeholder:"NAME"`
+	Last     int    `help:"How many lines of the past to begin with." default:"20"`
 }
 
 // Run implements the command.
-func (c *watchCmd) Run(g *globals) error {
-	token, err := c.token(g)
+func (c *watchCmd) Run(ctx context.Context, g *globals, out *output) error {
+	broker, err := brokerURL(c.MQTT)
 	if err != nil {
 		return err
 	}
-	me, err := auth.Peek(token)
+	server, err := c.connect(ctx, g)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	f := &feedPrinter{out: os.Stdout, raw: c.JSON, colours: term.IsTerminal(int(os.Stdout.Fd())), local: time.Local, me: me.UserID}
-	if err := c.earlier(g, f); err != nil {
-		return err
+	w := &watcher{
+		cmd: c, server: server, broker: broker, out: out,
+		feed:  newScreen(out.stdout, isTerminal(out.stdout), time.Local, server.id.UserID),
+		heads: map[pactwire.PactID]pactwire.Seq{}, here: map[pactwire.UserID]pactwire.PresenceStatus{},
 	}
-	client := mqtt.NewClient(c.options(me, token, f))
-	defer client.Disconnect(250)
-	client.Connect() // keeps trying; what goes wrong is said by the handlers
-	<-ctx.Done()
-	return nil
+	return w.run(ctx)
 }
 
-// earlier prints the last activities of the pacts that are watched.
-func (c *watchCmd) earlier(g *globals, f *feedPrinter) error {
-	if c.History <= 0 {
-		return nil
+// brokerURL is the address that the MQTT library understands.
+func brokerURL(s string) (string, error) {
+	if !strings.Contains(s, "://") {
+		s = "tcp://" + s
 	}
-	ask := c.caller
-	ask.JSON = false
-	pacts := []string{c.Pact}
-	if c.Pact == "" {
-		var list struct {
-			Items []pactwire.Pact `json:"items"`
-		}
-		if err := ask.call(g, http.MethodGet, "/v1/pacts?status=active", nil, &list); err != nil {
-			return err
-		}
-		pacts = pacts[:0]
-		for _, p := range list.Items {
-			pacts = append(pacts, string(p.ID))
-		}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss"}, u.Scheme) {
+		return "", usagef("--mqtt %s: write host:port, or a tcp://, ssl://, ws:// or wss:// address", s)
 	}
-	for _, p := range pacts {
-		var page struct {
-			Items []json.RawMessage `json:"items"`
-		}
-		if err := ask.call(g, http.MethodGet, pactPath(p, fmt.Sprintf("/activities?limit=%d", c.History)), nil, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			f.activity(item)
-		}
+	if (u.Scheme == "ws" || u.Scheme == "wss") && (u.Path == "" || u.Path == "/") {
+		u.Path = "/mqtt"
 	}
-	return nil
+	return u.String(), nil
 }
 
-func (c *watchCmd) options(me pactwire.Identity, token string, f *feedPrinter) *mqtt.ClientOptions {
-	addr := c.MQTT
-	if !strings.Contains(addr, "://") {
-		addr = "tcp://" + addr
-	}
-	id := c.ClientID
-	if id == "" {
-		id = fmt.Sprintf("watch-%d", os.Getpid())
-	}
-	scope := "+"
-	if c.Pact != "" {
-		scope = c.Pact
-	}
-	filters := map[string]byte{"pacts/" + scope + "/activity": 1, "pacts/" + scope + "/presence/+": 0}
-	return mqtt.NewClientOptions().AddBroker(addr).SetClientID(id).SetUsername(string(me.UserID)).SetPassword(token).
-		SetCleanSession(c.ClientID == "").SetKeepAlive(30 * time.Second).SetConnectRetry(true).SetAutoReconnect(true).
-		SetConnectRetryInterval(2 * time.Second).SetMaxReconnectInterval(15 * time.Second).SetOrderMatters(true).
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { f.message(m.Topic(), m.Payload()) }).
-		SetOnConnectHandler(func(client mqtt.Client) {
-			f.note("connected")
-			client.SubscribeMultiple(filters, func(_ mqtt.Client, m mqtt.Message) { f.message(m.Topic(), m.Payload()) })
-		}).
-		SetConnectionLostHandler(func(_ mqtt.Client, err error) { f.note("connection lost, trying again: " + err.Error()) })
+// watcher joins the two sources of the feed: HTTP for the past and for what a broken connection missed, MQTT for the
+// present. Entries are numbered without a gap, so it knows when one is missing and never shows one twice. It is used by
+// one goroutine.
+type watcher struct {
+	cmd    *watchCmd
+	server *client
+	broker string
+	out    *output
+	feed   *screen
+	begun  bool                             // the past has been shown
+	heads  map[pactwire.PactID]pactwire.Seq // the last entry shown of each pact
+	here   map[pactwire.UserID]pactwire.PresenceStatus
+	inbox  pactwire.Seq
 }
 
-// feedPrinter writes a feed for a person: a line each, coloured on a terminal; or the JSON as it came.
-type feedPrinter struct {
-	out     io.Writer
-	raw     bool
-	colours bool
-	local   *time.Location
-	me      pactwire.UserID
-
-	mu   sync.Mutex
-	seen map[pactwire.PactID]pactwire.Seq
-	here map[pactwire.UserID]bool
-}
-
-// message prints what came on a topic.
-func (f *feedPrinter) message(topic string, payload []byte) {
-	if strings.HasSuffix(topic, "/activity") {
-		f.activity(payload)
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.raw {
-		fmt.Fprintf(f.out, "%s\n", payload)
-		return
-	}
-	var p pactwire.Presence
-	if json.Unmarshal(payload, &p) != nil || p.UserID == f.me {
-		return
-	}
-	if f.here == nil {
-		f.here = make(map[pactwire.UserID]bool)
-	}
-	if was, known := f.here[p.UserID]; known && was == p.IsOnline || !known && !p.IsOnline {
-		f.here[p.UserID] = p.IsOnline
-		return
-	}
-	f.here[p.UserID] = p.IsOnline
-	word := "is here"
-	if !p.IsOnline {
-		word = "has gone"
-	}
-	f.line(time.Now(), "·", p.UserName, word, "", true)
-}
-
-// activity prints one entry of a feed, once.
-func (f *feedPrinter) activity(payload []byte) {
-	var a pactwire.Activity
-	if err := json.Unmarshal(payload, &a); err != nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.seen == nil {
-		f.seen = make(map[pactwire.PactID]pactwire.Seq)
-	}
-	if a.Seq <= f.seen[a.PactID] {
-		return
-	}
-	f.seen[a.PactID] = a.Seq
-	if f.raw {
-		fmt.Fprintf(f.out, "%s\n", payload)
-		return
-	}
-	icon, words, more := describeActivity(&a)
-	f.line(a.CreatedAt.Std(), icon, a.UserName, words, more, false)
-}
-
-// describeActivity says an activity in words; more is what the person themself wrote.
-func describeActivity(a *pactwire.Activity) (icon, words, more string) {
-	switch a.Type {
-	case pactwire.CheckinCompleted, pactwire.CheckinPartial, pactwire.CheckinSkipped, pactwire.CheckinCorrected:
-		var d pactwire.CheckinData
-		_ = json.Unmarshal(a.Data, &d)
-		icon, words = checkinWords(d.Status)
-		words += d.HabitName
-		if a.Type == pactwire.CheckinCorrected {
-			words += " (corrected)"
-		}
-		if d.Status == pactwire.StatusCompleted && d.StreakUpdate != nil && d.StreakUpdate.After > 1 {
-			words += fmt.Sprintf(", day %d", d.StreakUpdate.After)
-		}
-		return icon, words, d.Notes
-	case pactwire.StreakMilestone:
-		var d pactwire.MilestoneData
-		_ = json.Unmarshal(a.Data, &d)
-		words = fmt.Sprintf("has a streak of %d days: %s", d.StreakDays, d.HabitName)
-		if d.IsNewRecord {
-			words += ", a new record"
-		}
-		return "🔥", words, ""
-	case pactwire.MessageSent:
-		var d pactwire.MessageData
-		_ = json.Unmarshal(a.Data, &d)
-		return "💬", "says", d.Message
-	case pactwire.PartnerJoined:
-		return "👋", "joined the pact", ""
-	case pactwire.PactStarted:
-		return "🤝", "the pact has begun", ""
-	case pactwire.MemberLeftPact:
-		var d pactwire.MembershipData
-		_ = json.Unmarshal(a.Data, &d)
-		if d.MemberUserID != a.UserID {
-			return "🚪", "removed " + d.MemberUserName + " from the pact", ""
-		}
-		return "🚪", "left the pact", ""
-	}
-	return "•", strings.ReplaceAll(string(a.Type), "_", " "), ""
-}
-
-func checkinWords(s pactwire.CheckinStatus) (icon, words string) {
-	switch s {
-	case pactwire.StatusPartial:
-		return "🌓", "did some of it: "
-	case pactwire.StatusSkipped:
-		return "💤", "skipped: "
-	case pactwire.StatusDeleted:
-		return "❌", "took back: "
-	}
-	return "✅", "did it: "
-}
-
-// note tells of the connection, on a terminal alone: a pipe gets nothing but the feed.
-func (f *feedPrinter) note(s string) {
-	if f.raw || !f.colours {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	fmt.Fprintln(f.out, faint.Render("— "+s))
-}
-
-var (
-	faint = lipgloss.NewStyle().Faint(true)
-	bold  = lipgloss.NewStyle().Bold(true)
-	quote = lipgloss.NewStyle().Italic(true).Foreground(lipgloss.Color("6"))
+// Backoff between connections: doubling, and from the start again after one that stood for a while.
+const (
+	firstWait = 500 * time.Millisecond
+	longWait  = 15 * time.Second
+	stoodFor  = 10 * time.Second
 )
 
-// line prints one line. Under f.mu.
-func (f *feedPrinter) line(at time.Time, icon, who, words, more string, dim bool) {
-	when := at.In(f.local).Format("02 Jan 15:04")
-	if more != "" {
-		more = "“" + strings.Join(strings.Fields(more), " ") + "”"
+// run watches until ctx ends or the server refuses for good.
+func (w *watcher) run(ctx context.Context) error {
+	for wait := firstWait; ; wait = min(2*wait, longWait) {
+		began := time.Now()
+		err := w.session(ctx)
+		if ctx.Err() != nil {
+			return nil // Ctrl-C is how one stops watching
+		}
+		if e := pactwire.AsError(err); !e.Retryable() || errors.Is(err, errOutput) {
+			return err
+		}
+		if time.Since(began) > stoodFor {
+			wait = firstWait
+		}
+		pause := wait/2 + rand.N(wait/2)
+		w.note("%s; trying again in %s", describe(err), pause.Round(100*time.Millisecond))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	if !f.colours {
-		fmt.Fprintln(f.out, strings.TrimSpace(strings.Join([]string{when, icon, who, words, more}, " ")))
-		return
+}
+
+// errOutput is that nobody reads the feed any more.
+var errOutput = errors.New("write the feed")
+
+// note says something about the watching itself.
+func (w *watcher) note(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	if isTerminal(w.out.stderr) {
+		s = faint.Render(s)
 	}
-	text := fmt.Sprintf("%s  %s %s %s", faint.Render(when), icon, bold.Render(who), words)
-	if dim {
-		text = faint.Render(fmt.Sprintf("%s  %s %s %s", when, icon, who, words))
+	fmt.Fprintln(w.out.stderr, s)
+}
+
+// session connects, catches up, and shows what comes until the connection is lost.
+func (w *watcher) session(ctx context.Context) error {
+	if !w.begun {
+		if err := w.past(ctx); err != nil {
+			return err
+		}
 	}
-	if more != "" {
-		text += " " + quote.Render(more)
+	if err := w.server.renew(false); err != nil {
+		return err
 	}
-	fmt.Fprintln(f.out, text)
+	conn, err := dial(ctx, w.broker, w.cmd.ClientID, w.server.id)
+	if err != nil {
+		return err
+	}
+	defer conn.close()
+	filters := []string{"pacts/+/activity", "pacts/+/presence/+", topics.Inbox(w.server.id.UserID)}
+	if p := pactwire.PactID(w.cmd.Pact); p != "" {
+		filters[0], filters[1] = topics.Activity(p), "pacts/"+string(p)+"/presence/+"
+	}
+	refused, err := conn.subscribe(ctx, filters)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(refused, filters[0]) {
+		return pactwire.Errorf(pactwire.Denied, "you may not watch %s", filters[0])
+	}
+	// The subscription begins at the head: what came between the last entry shown and it is read by HTTP.
+	if err := w.catchUp(ctx); err != nil {
+		return err
+	}
+	w.note("watching as %s; Ctrl-C ends it", w.server.id.DisplayName())
+	for {
+		select {
+		case m := <-conn.messages:
+			if err := w.message(ctx, m); err != nil {
+				return err
+			}
+		case err := <-conn.lost:
+			return &pactwire.Error{Code: pactwire.Unavailable, Message: "the connection was lost", Cause: err}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// message shows one publication.
+func (w *watcher) message(ctx context.Context, m message) error {
+	t, err := topics.Parse(m.topic)
+	if err != nil {
+		return nil
+	}
+	switch t.Kind {
+	case topics.ActivityKind:
+		return w.live(ctx, t.Pact, m.payload)
+	case topics.PresenceKind:
+		return w.presence(m.payload, m.retained)
+	case topics.InboxKind:
+		return w.event(m.payload)
+	}
+	return nil
+}
+
+// live shows an activity, and first those before it that were missed.
+func (w *watcher) live(ctx context.Context, p pactwire.PactID, payload []byte) error {
+	var a struct{ Seq pactwire.Seq }
+	if err := json.Unmarshal(payload, &a); err != nil {
+		return nil
+	}
+	head, known := w.heads[p]
+	if !known {
+		if err := w.meet(ctx, p, a.Seq-1); err != nil {
+			return err
+		}
+		head = w.heads[p]
+	}
+	if a.Seq > head+1 {
+		if err := w.readUp(ctx, p); err != nil {
+			return err
+		}
+		if a.Seq > w.heads[p]+1 {
+			w.note("%d activities are missing before this one", a.Seq-w.heads[p]-1)
+		}
+	}
+	return w.show(p, payload)
+}
+
+// meet learns of a pact that was joined while watching. Its story is told from the beginning; an operator, who is in no
+// pact, sees it from now on.
+func (w *watcher) meet(ctx context.Context, p pactwire.PactID, now pactwire.Seq) error {
+	var pact pactwire.Pact
+	switch err := w.server.get(ctx, pactPath(string(p), ""), &pact); {
+	case err == nil:
+		w.feed.know(pact)
+		w.heads[p] = 0
+	case pactwire.CodeOf(err) == pactwire.NotFound:
+		w.heads[p] = now
+	default:
+		return err
+	}
+	return nil
+}
+
+// show writes an entry of a pact's log, unless it was written before.
+func (w *watcher) show(p pactwire.PactID, payload []byte) error {
+	var a pactwire.Activity
+	if err := json.Unmarshal(payload, &a); err != nil {
+		return nil // not ours to explain; the next one may be better
+	}
+	if a.Seq <= w.heads[p] {
+		return nil
+	}
+	w.heads[p] = a.Seq
+	if w.cmd.JSON {
+		return w.raw(payload)
+	}
+	return writing(w.feed.activity(a))
+}
+
+func writing(err error) error {
+	if err != nil {
+		return errors.Join(errOutput, err)
+	}
+	return nil
+}
+
+func (w *watcher) raw(payload []byte) error {
+	_, err := fmt.Fprintf(w.out.stdout, "%s\n", payload)
+	return writing(err)
+}
+
+// presence shows who comes and goes, once however many pacts are shared with them. Of those who are not there to begin with
+// nothing is said.
+func (w *watcher) presence(payload []byte, retained bool) error {
+	var p pactwire.Presence
+	if err := json.Unmarshal(payload, &p); err != nil {
+		return nil
+	}
+	if w.cmd.JSON {
+		return w.raw(payload)
+	}
+	before, known := w.here[p.UserID]
+	w.here[p.UserID] = p.Status
+	if p.UserID == w.server.id.UserID || p.Status == before || !known && p.Status == pactwire.PresenceOffline && retained {
+		w.feed.meet(p.UserID, p.UserName)
+		return nil
+	}
+	return writing(w.feed.presence(p, time.Now()))
+}
+
+func (w *watcher) event(payload []byte) error {
+	var e pactwire.Event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil
+	}
+	if e.Seq != 0 && e.Seq <= w.inbox {
+		return nil // sent again after a reconnect
+	}
+	w.inbox = max(w.inbox, e.Seq)
+	if w.cmd.JSON {
+		return w.raw(payload)
+	}
+	return writing(w.feed.event(e))
 }

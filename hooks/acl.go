@@ -91,7 +91,8 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.timeout)
 	defer cancel()
-	for k, code := range p.session.Subscribe(ctx, subs) {
+	codes, _ := aside(func() ([]byte, error) { return p.session.Subscribe(ctx, subs), nil })
+	for k, code := range codes {
 		if code >= 0x80 && !p.v5() {
 			code = 0x80
 		}

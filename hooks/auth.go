@@ -68,7 +68,8 @@ func (*Auth) ID() string { return "auth" }
 // Provides implements mqtt.Hook.
 func (*Auth) Provides(b byte) bool {
 	switch b {
-	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnPacketEncode, mqtt.OnSessionEstablished, mqtt.OnDisconnect:
+	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnPacketEncode, mqtt.OnSessionEstablished, mqtt.OnDisconnect,
+		mqtt.OnAuthPacket:
 		return true
 	}
 	return false
@@ -99,7 +100,7 @@ func (a *Auth) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ConnectTimeout)
 	defer cancel()
-	p, no := a.admit(ctx, cl, conn, pk)
+	p, no := aside(func() (*peer, *refusal) { return a.admit(ctx, cl, conn, pk) })
 	if no != nil {
 		a.log.Debug("connect refused", "remote", conn.RemoteAddrPort(), "code", no.code.Code, "reason", no.reason)
 		writeRefusal(cl, no)
@@ -107,6 +108,20 @@ func (a *Auth) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	}
 	conn.Attach(p)
 	return nil
+}
+
+// aside runs f on a goroutine of its own and waits for it. What runs deep there (tokens, the store) would grow the stack of
+// the connection's own goroutine, which stays large for as long as the connection lives.
+func aside[A, B any](f func() (A, B)) (a A, b B) {
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		a, b = f()
+	}()
+	if caught := <-done; caught != nil {
+		panic(caught) // for the connection's own guard
+	}
+	return a, b
 }
 
 func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets.Packet) (*peer, *refusal) {
@@ -119,7 +134,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		return nil, &refusal{badCredentials, 5, e.Message}
 	}
 	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone,
-		clientID: cl.ID, lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
+		clientID: cl.ID, method: pk.Properties.AuthenticationMethod, lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
 	autoJoin := a.cfg.AutoJoin
 	for _, up := range pk.Properties.User {
 		switch up.Key {
@@ -315,6 +330,7 @@ func (a *Auth) encodeConnack(cl *mqtt.Client, pk *packets.Packet) {
 	props := &pk.Properties
 	props.MaximumPacketSize = a.cfg.PacketSize
 	props.TopicAliasMaximum = 0
+	props.AuthenticationMethod = p.method
 	if !p.lab {
 		props.SharedSubAvailable, props.SharedSubAvailableFlag = 0, true
 	}
@@ -329,49 +345,10 @@ func (a *Auth) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	if p == nil {
 		return
 	}
-	a.watchExpiry(p)
 	if p.session != nil {
 		p.session.Start()
 	}
-}
-
-// warnBefore is how long before the end of a token its bearer is told.
-const warnBefore = 60 * time.Second
-
-// watchExpiry tells the person a minute before the token ends, and ends the connection when it does. One timer stands
-// at a time.
-func (a *Auth) watchExpiry(p *peer) {
-	ends := p.identity.ExpiresAt
-	if ends.IsZero() {
-		return
-	}
-	cut := func() {
-		if !p.ended.Load() {
-			p.conn.Disconnect(packets.ErrNotAuthorized.Code)
-		}
-	}
-	warn := func() {
-		if p.ended.Load() {
-			return
-		}
-		data, _ := json.Marshal(pactwire.TokenExpiring{ExpiresAt: pactwire.Time(ends)})
-		a.direct(p.identity.UserID, pactwire.Event{Type: pactwire.EventTokenExpiring, Data: data})
-		p.expiring.Store(time.AfterFunc(time.Until(ends), cut))
-	}
-	if left := time.Until(ends); left > warnBefore {
-		p.expiring.Store(time.AfterFunc(left-warnBefore, warn))
-	} else {
-		warn()
-	}
-	if p.ended.Load() {
-		p.stopExpiry()
-	}
-}
-
-func (p *peer) stopExpiry() {
-	if t := p.expiring.Load(); t != nil {
-		t.Stop()
-	}
+	a.watchExpiry(p, p.identity.ExpiresAt) // once the session can speak, since it may warn at once
 }
 
 // OnDisconnect implements mqtt.Hook.
@@ -380,7 +357,7 @@ func (a *Auth) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
 	if p == nil || p.ended.Swap(true) {
 		return
 	}
-	p.stopExpiry()
+	p.alarm.end()
 	if p.unlimit != nil {
 		p.unlimit()
 	}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -48,6 +47,7 @@ func (c *serveCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
+	go giveBack(ctx)
 	defer n.shutdown(stop)
 	if err := n.Start(ctx); err != nil {
 		return err
@@ -69,14 +69,6 @@ func (n *node) shutdown(release func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	n.Stop(ctx)
-}
-
-// tuneMemory trades memory that is there for CPU: most of the heap lives as long as a connection, so collecting it often
-// finds little. GOGC and GOMEMLIMIT of the environment come first.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 }
 
 // newLogger writes for a person on a terminal, and JSON elsewhere.

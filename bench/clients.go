@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -47,7 +48,7 @@ func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, 
 	granted := make(chan []byte, 1)
 	h.Suback = func(_ uint16, codes []byte) {
 		select {
-		case granted <- codes:
+		case granted <- bytes.Clone(codes):
 		default:
 		}
 	}
@@ -72,7 +73,7 @@ func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, 
 		for i, code := range codes {
 			if code > 2 {
 				c.end()
-				return nil, fmt.Errorf("client %s: the server refused %s", o.ClientID, filters[i])
+				return nil, fmt.Errorf("client %s: the server refused %s with 0x%02X", o.ClientID, filters[i], code)
 			}
 		}
 		return c, nil

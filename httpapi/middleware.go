@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -70,8 +71,8 @@ func (a *API) observe(pattern string, next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
-					panic(p)
+				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					panic(p) // net/http's own way to end a connection
 				}
 				a.log.Error("http request panicked", "route", pattern, "panic", p, "stack", string(debug.Stack()))
 				if rec.status == 0 {

@@ -163,6 +163,9 @@ func (c *pactListCmd) Run(ctx context.Context, g *globals, out *output) error {
 		var who []string
 		for _, m := range p.Members {
 			name := oneLine(m.UserName)
+			if name == "" {
+				name = string(m.UserID)
+			}
 			if m.Status != pactwire.MemberActive {
 				name += " (" + string(m.Status) + ")"
 			}

@@ -141,7 +141,8 @@ func (w *watcher) session(ctx context.Context) error {
 	if slices.Contains(refused, filters[0]) {
 		return pactwire.Errorf(pactwire.Denied, "you may not watch %s", filters[0])
 	}
-	// The subscription begins at the head: what came between the last entry shown and it is read by HTTP.
+	// The subscription begins at the head: what came between the last entry shown and it is read by HTTP, also of pacts
+	// that were joined meanwhile.
 	if err := w.catchUp(ctx); err != nil {
 		return err
 	}

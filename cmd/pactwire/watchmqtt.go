@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -65,7 +66,8 @@ func refusalOfConnect(code byte, err error) error {
 	case packets.ErrRefusedIDRejected:
 		return pactwire.Errorf(pactwire.Invalid, "the broker does not accept this client id")
 	}
-	return &pactwire.Error{Code: pactwire.Unavailable, Message: "the broker cannot be reached", Cause: err}
+	cause := errors.New(strings.TrimPrefix(err.Error(), "network Error : "))
+	return &pactwire.Error{Code: pactwire.Unavailable, Message: "the broker cannot be reached", Cause: cause}
 }
 
 // receive hands a publication to whoever shows it. It is acknowledged when this returns.

@@ -71,8 +71,18 @@ func (w *watcher) pacts(ctx context.Context) ([]pactwire.Pact, error) {
 	return []pactwire.Pact{p}, err
 }
 
-// catchUp shows what happened in the pacts that are known since the last line.
+// catchUp shows what happened since the last line, and the whole story of pacts that are new.
 func (w *watcher) catchUp(ctx context.Context) error {
+	pacts, err := w.pacts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pacts {
+		w.feed.know(p)
+		if _, known := w.heads[p.ID]; !known {
+			w.heads[p.ID] = 0
+		}
+	}
 	for p := range w.heads {
 		err := w.readUp(ctx, p)
 		switch {

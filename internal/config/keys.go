@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -79,7 +80,7 @@ func set(f reflect.Value, raw any) error {
 		f.SetInt(int64(n))
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(s, 64)
-		if err != nil || x != x {
+		if err != nil || math.IsNaN(x) {
 			return fmt.Errorf("%q is no number", s)
 		}
 		f.SetFloat(x)

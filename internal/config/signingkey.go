@@ -65,7 +65,7 @@ func makeKey(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // its link stays
 	if _, err := f.WriteString(hex.EncodeToString(secret) + "\n"); err != nil {
 		return errors.Join(err, f.Close())
 	}

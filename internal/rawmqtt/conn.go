@@ -33,7 +33,8 @@ func (o *Options) version() byte {
 	return 4
 }
 
-// Handler gets what comes. Its methods run on the reading goroutine; a nil function ignores.
+// Handler gets what comes. Its methods run on the reading goroutine; a nil function ignores. Bytes
+// that they are given are valid until they return.
 type Handler struct {
 	Publish func(Publish)
 	// Acked tells that a publish is done: PUBACK, or PUBCOMP for QoS 2, with the MQTT 5 reason.

@@ -9,7 +9,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 30s
 ROUNDS   ?= 20
 
-.PHONY: help run build test test-deps chaos-crash lint fuzz bench clean
+.PHONY: help run build test test-deps chaos-crash chaos-habits lint fuzz bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: test-deps ## run all tests with the race detector, against real clients
 
 chaos-crash: test-deps ## kill the server in the middle of check-ins, ROUNDS=20 times
 	go test -race -count=1 -timeout 60m ./test/crash -args -rounds $(ROUNDS)
+
+chaos-habits: test-deps ## kill the habits-service for 30 s under 200 check-ins a second
+	go test -race -count=1 -timeout 10m ./test/habits -args -outage 30s -rate 200
 
 lint: ## gofmt, go vet, golangci-lint, and no dependency that needs a newer Go
 	@scripts/lint.sh

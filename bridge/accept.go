@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -20,13 +19,18 @@ func (b *Bridge) Accept(ctx context.Context, cmds []pactwire.Command, ack func(e
 	if err != nil {
 		return err
 	}
-	return b.store.Submit(ctx, op.apply, func(err error) {
+	err = b.store.Submit(ctx, op.apply, func(err error) {
 		if err == nil {
 			op.committed()
 			err = op.verdict()
 		}
 		ack(err)
+		op.release()
 	})
+	if err != nil {
+		op.release()
+	}
+	return err
 }
 
 // operation is the commands of one packet on their way through a transaction.
@@ -34,18 +38,21 @@ type operation struct {
 	*commit
 	bridge  *Bridge
 	cmds    []pactwire.Command
-	refused []*pactwire.Error        // by item: before the transaction
-	results []outcome                // by item: of the last run
-	pending []pactwire.CommandRecord // journalled by the last run
+	results []outcome         // by item: of the last run
+	pending []pactwire.UserID // one for each command that the last run journalled
 }
 
 // committed tells everyone what a committed run did.
 func (op *operation) committed() {
 	op.publish()
-	for _, rec := range op.pending {
-		op.bridge.worker.accepted(rec)
+	for _, u := range op.pending {
+		op.bridge.worker.accepted(u)
 	}
 }
+
+// release lets go of the sender's membership, which was held so that it is known when the transaction runs, also when
+// the connection is gone by then.
+func (op *operation) release() { op.bridge.members.Release(op.cmds[0].Sender.UserID) }
 
 // outcome is what became of one command.
 type outcome struct {
@@ -54,27 +61,18 @@ type outcome struct {
 	journal int64 // its number in the journal, while it waits for the habits-service
 }
 
-// operation decides what can be decided without the store.
+// operation decides what can be decided without the store. All commands have one sender and one pact. On success the
+// caller releases the operation in the end.
 func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*operation, error) {
-	op := &operation{bridge: b, cmds: cmds, refused: make([]*pactwire.Error, len(cmds)), results: make([]outcome, len(cmds))}
-	accepted := 0
-	for i := range cmds {
-		cmd := &cmds[i]
-		switch err := b.members.CanCommand(ctx, cmd.Sender.UserID, cmd.Pact); {
-		case err != nil && pactwire.AsError(err).Retryable():
-			return nil, err
-		case err != nil:
-			op.refused[i] = pactwire.AsError(err)
-		case cmd.Refused != nil:
-			op.refused[i] = cmd.Refused
-		default:
-			accepted++
-		}
+	sender := cmds[0].Sender.UserID
+	if err := b.members.Ensure(ctx, sender); err != nil {
+		return nil, err
 	}
-	if accepted == 0 {
-		return nil, op.refused[0]
+	if err := b.members.CanCommand(ctx, sender, cmds[0].Pact); err != nil {
+		b.members.Release(sender)
+		return nil, err
 	}
-	return op, nil
+	return &operation{bridge: b, cmds: cmds, results: make([]outcome, len(cmds))}, nil
 }
 
 // verdict is nil when at least one command was accepted, else the first one's refusal.
@@ -90,7 +88,7 @@ func (op *operation) verdict() error {
 // apply runs the commands in order. It returns errors of the store alone; a refused command is answered, and the others
 // are done.
 func (op *operation) apply(tx Tx) error {
-	op.commit, op.pending = op.bridge.begin(tx), nil
+	op.commit, op.pending = op.bridge.begin(tx), op.pending[:0]
 	for i := range op.cmds {
 		if err := op.run(i); err != nil {
 			return err
@@ -102,10 +100,10 @@ func (op *operation) apply(tx Tx) error {
 func (op *operation) run(i int) error {
 	cmd, res := &op.cmds[i], &op.results[i]
 	*res = outcome{}
-	if op.refused[i] != nil {
-		return op.refuse(cmd, res, op.refused[i])
+	if cmd.Refused != nil {
+		return op.refuse(cmd, res, cmd.Refused)
 	}
-	if err := op.bridge.touch(op.tx, cmd.Sender, op.now); err != nil {
+	if err := op.touch(cmd.Sender); err != nil {
 		return err
 	}
 	if cmd.ID != "" {
@@ -116,6 +114,9 @@ func (op *operation) run(i int) error {
 		if known {
 			return op.again(cmd, res, rec)
 		}
+	}
+	if e := op.revoked(cmd); e != nil {
+		return op.refuse(cmd, res, e)
 	}
 	if op.bridge.cfg.Remote && cmd.Kind == pactwire.CommandCheckin {
 		return op.journal(cmd, res)
@@ -140,6 +141,22 @@ func (op *operation) run(i int) error {
 		return err
 	}
 	return op.finish(cmd, res, typ, data)
+}
+
+// revoked looks again, inside the transaction, whether the sender may command the pact: earlier transactions, and earlier
+// functions of this one, may have ended it.
+func (op *operation) revoked(cmd *pactwire.Command) *pactwire.Error {
+	pact := op.bridge.pactNow(cmd.Pact)
+	if pact == nil {
+		return nil // a remote one that the view did not keep; it was read a moment ago
+	}
+	if e := mayCommand(pact, cmd.Sender.UserID, op.now); e != nil {
+		return e
+	}
+	if pact.Status == pactwire.PactPending && cmd.Kind == pactwire.CommandMessage {
+		return pactwire.Errorf(pactwire.Conflict, "nobody has accepted this pact yet; write when it has begun")
+	}
+	return nil
 }
 
 // refuse answers an item of a batch, or a command that only the transaction could judge.
@@ -209,18 +226,22 @@ func asDuplicate(a storedAnswer) (any, error) {
 }
 
 // touch stores a name that a token gave, when it is another than the stored one.
-func (b *Bridge) touch(tx Tx, id pactwire.Identity, now time.Time) error {
+func (c *commit) touch(id pactwire.Identity) error {
+	b := c.b
 	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
 		return nil
 	}
-	if err := tx.TouchUser(id.UserID, id.UserName, now); err != nil {
+	if err := c.tx.TouchUser(id.UserID, id.UserName, c.now); err != nil {
 		return err
 	}
 	if b.held++; b.held > namesHeld {
 		b.names.Clear()
-		b.held = 0
+		b.held = 1
 	}
-	b.names.Store(id.UserID, id.UserName)
+	b.names.Store(id.UserID, id.UserName) // forgotten when this is rolled back
+	if !b.cfg.Remote && id.UserName != "" {
+		c.named = append(c.named, id)
+	}
 	return nil
 }
 
@@ -229,9 +250,13 @@ func (b *Bridge) Greet(ctx context.Context, id pactwire.Identity) {
 	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
 		return
 	}
-	err := b.store.Submit(ctx, func(tx Tx) error { return b.touch(tx, id, time.Now()) }, func(err error) {
-		if err != nil {
-			b.names.Delete(id.UserID)
+	var c *commit
+	err := b.store.Submit(ctx, func(tx Tx) error {
+		c = b.begin(tx)
+		return c.touch(id)
+	}, func(err error) {
+		if err == nil {
+			c.publish()
 		}
 	})
 	if err != nil {
@@ -298,7 +323,7 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 	if res.PreviousStatus != "" {
 		typ, data.PreviousStatus = pactwire.CheckinCorrected, res.PreviousStatus
 	}
-	pacts := c.b.members.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
+	pacts := c.b.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
 	for _, p := range pacts {
 		a := pactwire.Activity{PactID: p, Type: typ, UserID: cmd.Sender.UserID, UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
 		if err := c.activity(&a, data); err != nil {
@@ -339,14 +364,20 @@ func activityOf(s pactwire.CheckinStatus) pactwire.ActivityType {
 		return pactwire.CheckinPartial
 	case pactwire.StatusSkipped:
 		return pactwire.CheckinSkipped
+	case pactwire.StatusCompleted:
+		return pactwire.CheckinCompleted
 	}
-	return pactwire.CheckinCompleted
+	return ""
 }
 
 // Refuse tells the sender of a command that was refused before the journal why: where they wanted the answer, or in their
 // inbox. It may wait for room in the store's queue, so it is not for the committing goroutine.
 func (b *Bridge) Refuse(cmd pactwire.Command, err error) {
 	e := pactwire.AsError(err)
+	if cmd.Answer.Topic != "" && !cmd.Answer.Silent {
+		b.tell(&cmd, pactwire.EventError, e.Data(cmd.Topic))
+		return
+	}
 	var c *commit
 	submitted := b.store.Submit(b.ctx, func(tx Tx) error {
 		c = b.begin(tx)
@@ -371,20 +402,23 @@ type Result struct {
 // Do carries commands out for a caller who waits for the answers, at most Config.Told. An error means that none was
 // accepted, or for a single command its refusal.
 func (b *Bridge) Do(ctx context.Context, cmds []pactwire.Command) ([]Result, error) {
-	if err := b.members.Ensure(ctx, cmds[0].Sender.UserID); err != nil {
-		return nil, err
-	}
-	defer b.members.Release(cmds[0].Sender.UserID)
 	for i := range cmds {
-		cmds[i].Answer.Silent = true
+		cmds[i].Answer = pactwire.Answer{Silent: true}
 	}
 	op, err := b.operation(ctx, cmds)
 	if err != nil {
 		return nil, err
 	}
+	defer op.release()
+	waiters := make([]*waiter, len(cmds))
 	done := make(chan error, 1)
 	if err := b.store.Submit(ctx, op.apply, func(err error) {
 		if err == nil {
+			for i := range op.results {
+				if id := op.results[i].journal; id != 0 {
+					waiters[i] = b.worker.expect(id)
+				}
+			}
 			op.committed()
 		}
 		done <- err
@@ -397,12 +431,13 @@ func (b *Bridge) Do(ctx context.Context, cmds []pactwire.Command) ([]Result, err
 	if len(cmds) == 1 && op.results[0].refusal != nil {
 		return nil, op.results[0].refusal
 	}
+	until := op.now.Add(b.cfg.Told)
 	results := make([]Result, len(cmds))
 	for i := range op.results {
 		if r := &op.results[i]; r.answer != nil {
 			results[i].Answer = *r.answer
 		} else {
-			results[i] = b.worker.await(ctx, r.journal, &cmds[i])
+			results[i] = b.worker.await(ctx, r.journal, waiters[i], until)
 		}
 	}
 	return results, nil

@@ -37,6 +37,7 @@ type Config struct {
 	Timeout    time.Duration // of one attempt at the habits-service
 	GiveUp     time.Duration // after which a command is refused that the service never answered
 	Told       time.Duration // after which the sender of an unanswered check-in is told that it is pending
+	Lanes      int           // persons whose commands are worked on at the same time; more wait in the journal
 	Members    MembershipConfig
 	RetryAfter func(error) (time.Duration, bool) // how long the habits-service asks to wait, from its error
 	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
@@ -58,6 +59,9 @@ func (c Config) withDefaults() Config {
 	set(&c.Timeout, 5*time.Second)
 	set(&c.GiveUp, 24*time.Hour)
 	set(&c.Told, 2*time.Second)
+	if c.Lanes <= 0 {
+		c.Lanes = 4096
+	}
 	if c.RetryAfter == nil {
 		c.RetryAfter = func(error) (time.Duration, bool) { return 0, false }
 	}
@@ -85,10 +89,29 @@ type Bridge struct {
 	names sync.Map // pactwire.UserID → string: the name that is stored; bounded by namesHeld
 	held  int      // names in it; on the committing goroutine
 
+	// changing holds the pacts as functions of the transaction under way have left them, which the view learns of after the
+	// commit. On the committing goroutine; bounded by the size of a batch.
+	changing map[pactwire.PactID]*pactwire.Pact
+	notices  notices
+
 	reads chan struct{} // bounds the history reads under way
 	stop  context.CancelFunc
 	ctx   context.Context
 	tasks sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool // no task begins any more
+}
+
+// spawn runs a task that Stop waits for, or refuses when the bridge is stopping.
+func (b *Bridge) spawn(f func()) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped {
+		return pactwire.Errorf(pactwire.Unavailable, "the server is stopping; try again")
+	}
+	b.tasks.Go(f)
+	return nil
 }
 
 // namesHeld bounds the names that are remembered; then all are forgotten.
@@ -100,18 +123,23 @@ const maxReads = 8
 // New makes a bridge. Bind gives it the publisher before Start.
 func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.Logger, reg prometheus.Registerer) *Bridge {
 	b := &Bridge{cfg: cfg.withDefaults(), store: store, habits: habits, members: members, log: log,
-		reads: make(chan struct{}, maxReads)}
+		reads: make(chan struct{}, maxReads), changing: make(map[pactwire.PactID]*pactwire.Pact)}
 	b.metrics = newMetrics(reg)
 	b.ctx, b.stop = context.WithCancel(context.Background())
+	store.OnRollback(b.forget)
 	if cfg.Remote {
 		b.worker = newWorker(b, reg)
-		members.seen(func(p pactwire.Pact) {
-			if err := b.Saw(b.ctx, p); err != nil && b.ctx.Err() == nil {
-				b.log.Warn("record a pact", "pact", p.ID, "error", err)
-			}
-		})
+		members.seen(b.sawAll)
 	}
 	return b
+}
+
+// forget drops what was learnt inside transactions that were undone.
+func (b *Bridge) forget() {
+	b.names.Clear()
+	b.held = 0
+	clear(b.changing)
+	b.notices.clear()
 }
 
 // Bind names the publisher. It is called once, before anything else.
@@ -124,13 +152,15 @@ func (b *Bridge) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	b.tasks.Go(b.prune)
-	return nil
+	return b.spawn(b.prune)
 }
 
 // Stop ends the background work. What was accepted and not done stays in the journal.
 func (b *Bridge) Stop() {
 	b.stop()
+	b.mu.Lock()
+	b.stopped = true
+	b.mu.Unlock()
 	b.tasks.Wait()
 	if b.worker != nil {
 		b.worker.wait()

@@ -580,15 +580,16 @@ func TestRemoteRefusalIsFinal(t *testing.T) {
 	n := openNode(t, filepath.Join(t.TempDir(), "n.db"), s.client(t), bridge.Config{})
 	defer n.close(t)
 	n.hold(t, alice)
-	late := done(alice, p.ID, "late", "")
-	late.Checkin.ScheduledDate = "2020-01-01"
-	if err := n.accept(t, late); err != nil {
+	if _, err := s.Service().Act(t.Context(), bob, p.ID, pactwire.ActLeave); err != nil { // and nobody tells us
+		t.Fatal(err)
+	}
+	if err := n.accept(t, done(alice, p.ID, "late", "")); err != nil {
 		t.Fatal(err)
 	}
 	n.told.until(t, "an answer", func() bool { return len(n.told.events(t, "alice")) > 0 })
 	e := n.told.events(t, "alice")[0]
 	var data pactwire.ErrorData
-	if err := json.Unmarshal(e.Data, &data); err != nil || e.Type != pactwire.EventError || data.Code != pactwire.Invalid || data.Field != "scheduledDate" {
+	if err := json.Unmarshal(e.Data, &data); err != nil || e.Type != pactwire.EventError || data.Code != pactwire.Conflict {
 		t.Errorf("%s %s", e.Type, e.Data)
 	}
 }

@@ -15,9 +15,10 @@ type commit struct {
 	now     time.Time
 	entries []pactwire.Entry
 	directs []direct
-	pacts   []pactwire.Pact   // changed
-	states  []pactwire.PactID // whose State is another now
-	after   []func() error    // events that follow the answer, as a milestone follows its check-in
+	pacts   []pactwire.Pact     // changed
+	states  []pactwire.PactID   // whose State is another now
+	named   []pactwire.Identity // whose name is another now
+	after   []func() error      // events that follow the answer, as a milestone follows its check-in
 }
 
 // direct is an unlogged message.
@@ -110,7 +111,11 @@ func (c *commit) reply(cmd *pactwire.Command, typ pactwire.EventType, data any) 
 // so that who has joined receives the activity that says so, and who has left does not.
 func (c *commit) publish() {
 	for i := range c.pacts {
+		delete(c.b.changing, c.pacts[i].ID)
 		c.b.members.learn(c.pacts[i], c.b.pub)
+	}
+	for _, id := range c.named {
+		c.b.members.rename(id.UserID, id.UserName, c.b.pub)
 	}
 	for _, e := range c.entries {
 		c.b.pub.Publish(e)

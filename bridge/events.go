@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -11,40 +12,248 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
+// ErrSignature is the cause of an error about a webhook that cannot be believed.
+var ErrSignature = errors.New("the webhook's signature does not hold")
+
+// webhookData is what the events of a habits-service say, the types taken together.
+type webhookData struct {
+	ID             string                 `json:"id"`
+	PactID         pactwire.PactID        `json:"pactId"`
+	UserID         pactwire.UserID        `json:"userId"`
+	UserName       string                 `json:"userName"`
+	HabitGoalID    pactwire.GoalID        `json:"habitGoalId"`
+	HabitName      string                 `json:"habitName"`
+	Status         pactwire.CheckinStatus `json:"status"`
+	PreviousStatus pactwire.CheckinStatus `json:"previousStatus"`
+	ScheduledDate  string                 `json:"scheduledDate"`
+	Notes          string                 `json:"notes"`
+	ProofMedia     []pactwire.Media       `json:"proofMedia"`
+	CreatedAt      *pactwire.Time         `json:"createdAt"`
+	UpdatedAt      *pactwire.Time         `json:"updatedAt"`
+	HabitGoal      struct {
+		Name string `json:"name"`
+	} `json:"habitGoal"`
+	StreakUpdate *pactwire.StreakUpdate `json:"streakUpdate"`
+	CheckinID    string                 `json:"checkinId"`
+	StreakDays   int                    `json:"streakDays"`
+	IsNewRecord  bool                   `json:"isNewRecord"`
+}
+
 // Event takes a signed webhook (Standard Webhooks) that tells of a change made elsewhere. A webhook-id that was seen before
-// has no effect; nor have types that mean nothing here. Denied means that the signature is wrong, too old, or that no
-// secret is configured.
+// has no effect; nor have types that mean nothing here. Denied, caused by ErrSignature, means that the signature is wrong or
+// too old, or that no secret is configured. Unavailable means: send it again.
 func (b *Bridge) Event(ctx context.Context, header http.Header, body []byte) error {
+	if err := b.verify(header, body); err != nil {
+		return err
+	}
+	var e struct {
+		Type string          `json:"type"`
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		return pactwire.Errorf(pactwire.Invalid, "the event is no JSON object with type, timestamp and data")
+	}
+	apply := b.applies(e.Type)
+	if apply == nil || b.worker == nil {
+		return nil // nothing of ours
+	}
+	var data webhookData
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return pactwire.FieldErrorf("data", "the data of %s cannot be read", e.Type)
+	}
+	return apply(ctx, header.Get(standardwebhooks.HeaderWebhookID), &data)
+}
+
+func (b *Bridge) verify(header http.Header, body []byte) error {
 	if b.cfg.Secret == "" {
-		return pactwire.Errorf(pactwire.Denied, "events are not taken: habits.secret is not set")
+		return &pactwire.Error{Code: pactwire.Denied, Message: "events are not taken: habits.secret is not set", Cause: ErrSignature}
 	}
 	wh, err := standardwebhooks.NewWebhook(b.cfg.Secret)
 	if err != nil {
 		return &pactwire.Error{Code: pactwire.Internal, Message: "habits.secret cannot be used", Cause: err}
 	}
 	if err := wh.Verify(body, header); err != nil {
-		return pactwire.Errorf(pactwire.Denied, "the signature does not fit, or the event is older than 5 minutes")
+		return &pactwire.Error{Code: pactwire.Denied, Message: "the signature does not fit, or the event is not of these 5 minutes", Cause: ErrSignature}
 	}
-	var e struct {
-		Type string `json:"type"`
-		Data struct {
-			PactID pactwire.PactID `json:"pactId"`
-		} `json:"data"`
+	return nil
+}
+
+// applies is what an event of a type does, or nil.
+func (b *Bridge) applies(typ string) func(context.Context, string, *webhookData) error {
+	switch typ {
+	case "pact.updated":
+		return b.pactUpdated
+	case "checkin.upserted":
+		return b.checkinUpserted
+	case "checkin.deleted":
+		return b.checkinDeleted
+	case "streak.milestone":
+		return b.milestoneReached
+	case "streak.broken":
+		return b.streakBroken
+	case "user.updated":
+		return b.userUpdated
 	}
-	if err := json.Unmarshal(body, &e); err != nil {
-		return pactwire.Errorf(pactwire.Invalid, "the event is no JSON object with type, timestamp and data")
-	}
-	if e.Type == "pact.updated" {
-		if !pactwire.ValidID(e.Data.PactID) {
-			return pactwire.FieldErrorf("data.pactId", "pact.updated names its pact in data.pactId")
+	return nil
+}
+
+// once runs fn in a transaction unless the webhook was seen before.
+func (b *Bridge) once(ctx context.Context, id string, fn func(*commit) error) error {
+	return b.commit(ctx, func(c *commit) error {
+		isNew, err := c.tx.SeenWebhook(id, c.now)
+		if err != nil || !isNew {
+			return err
 		}
-		// The pact is read again, so an event that comes twice, or late, does no harm: what it says is true now.
-		if err := b.Refresh(ctx, e.Data.PactID); err != nil && pactwire.CodeOf(err) != pactwire.NotFound {
+		return fn(c)
+	})
+}
+
+// pactUpdated reads the pact again: what it says is true now, so an event that comes late or twice does no harm.
+func (b *Bridge) pactUpdated(ctx context.Context, id string, d *webhookData) error {
+	if !pactwire.ValidID(d.PactID) {
+		return pactwire.FieldErrorf("data.pactId", "pact.updated names its pact in data.pactId")
+	}
+	read := time.Now()
+	pact, err := b.members.Look(ctx, d.PactID)
+	if code := pactwire.CodeOf(err); code == pactwire.NotFound || code == pactwire.Denied {
+		return nil // gone again
+	}
+	if err != nil {
+		return pactwire.AsError(err)
+	}
+	return b.once(ctx, id, func(c *commit) error { return c.saw(pact, read) })
+}
+
+// of runs fn with the pacts of a person held, once what they sent and we carried is answered: the service may tell of a
+// check-in before it answers the call that made it.
+func (b *Bridge) of(ctx context.Context, u pactwire.UserID, fn func() error) error {
+	if !pactwire.ValidID(u) {
+		return pactwire.FieldErrorf("data.userId", "the event names its user in data.userId")
+	}
+	if err := b.members.Ensure(ctx, u); err != nil {
+		return err
+	}
+	defer b.members.Release(u)
+	if err := b.worker.idle(ctx, u); err != nil {
+		return err
+	}
+	return fn()
+}
+
+func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData) error {
+	date, err := time.Parse(time.DateOnly, d.ScheduledDate[:min(len(d.ScheduledDate), len(time.DateOnly))])
+	if err != nil || d.ID == "" || !pactwire.ValidID(d.HabitGoalID) || activityOf(d.Status) == "" {
+		return pactwire.FieldErrorf("data", "checkin.upserted needs id, userId, habitGoalId, status and scheduledDate")
+	}
+	return b.of(ctx, d.UserID, func() error {
+		return b.once(ctx, id, func(c *commit) error {
+			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.nameOf(d)}, Pact: d.PactID}
+			res := pactwire.CheckinResult{HabitName: d.HabitGoal.Name, Streak: d.StreakUpdate, PreviousStatus: d.PreviousStatus,
+				Checkin: pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID, Status: d.Status,
+					LocalDate: pactwire.LocalDate(date.Format(time.DateOnly)), Notes: d.Notes, ProofMedia: d.ProofMedia,
+					CreatedAt: timeOr(d.CreatedAt, c.now), UpdatedAt: timeOr(d.UpdatedAt, c.now)}}
+			_, err := c.settled(cmd, res)
+			return err
+		})
+	})
+}
+
+func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) error {
+	return b.of(ctx, d.UserID, func() error { return b.once(ctx, id, func(c *commit) error { return c.deleted(d) }) })
+}
+
+// deleted takes a check-in back that was told of.
+func (c *commit) deleted(d *webhookData) error {
+	was, known, err := c.tx.SeenCheckinByID(d.ID)
+	if err != nil || !known || was.UserID != d.UserID || was.Status == pactwire.StatusDeleted {
+		return err // never told of, so nothing to take back
+	}
+	gone := was
+	gone.Status = pactwire.StatusDeleted
+	if _, _, err := c.tx.SeenCheckin(gone); err != nil {
+		return err
+	}
+	data := pactwire.CheckinData{CheckinID: was.ID, HabitGoalID: was.HabitGoalID, HabitName: d.HabitGoal.Name,
+		Status: gone.Status, PreviousStatus: was.Status, LocalDate: was.LocalDate, Notes: was.Notes,
+		ProofMedia: was.ProofMedia, StreakUpdate: d.StreakUpdate}
+	if data.ProofMedia == nil {
+		data.ProofMedia = []pactwire.Media{}
+	}
+	return c.everywhere(d, was.HabitGoalID, was.PactID, pactwire.CheckinCorrected, data)
+}
+func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData) error {
+	if d.StreakDays < 1 || !pactwire.ValidID(d.HabitGoalID) {
+		return pactwire.FieldErrorf("data", "streak.milestone needs userId, habitGoalId and streakDays")
+	}
+	return b.of(ctx, d.UserID, func() error {
+		return b.once(ctx, id, func(c *commit) error {
+			isNew, err := c.tx.SaidMilestone(d.UserID, d.HabitGoalID, d.CheckinID, d.StreakDays)
+			if err != nil || !isNew {
+				return err
+			}
+			data := pactwire.MilestoneData{HabitGoalID: d.HabitGoalID, HabitName: d.HabitName, StreakDays: d.StreakDays, IsNewRecord: d.IsNewRecord}
+			if err := c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakMilestone, data); err != nil {
+				return err
+			}
+			data.PactID = d.PactID
+			return c.event(d.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone}, data)
+		})
+	})
+}
+
+func (b *Bridge) streakBroken(ctx context.Context, id string, d *webhookData) error {
+	if !pactwire.ValidID(d.HabitGoalID) {
+		return pactwire.FieldErrorf("data", "streak.broken needs userId, habitGoalId and streakDays")
+	}
+	return b.of(ctx, d.UserID, func() error {
+		return b.once(ctx, id, func(c *commit) error {
+			return c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakBroken, brokenData{d.HabitGoalID, d.HabitName, d.StreakDays})
+		})
+	})
+}
+
+// brokenData is the data of streak_broken.
+type brokenData struct {
+	HabitGoalID pactwire.GoalID `json:"habitGoalId"`
+	HabitName   string          `json:"habitName"`
+	StreakDays  int             `json:"streakDays"`
+}
+
+// userUpdated refreshes a name.
+func (b *Bridge) userUpdated(ctx context.Context, id string, d *webhookData) error {
+	if !pactwire.ValidID(d.UserID) || d.UserName == "" {
+		return nil
+	}
+	return b.once(ctx, id, func(c *commit) error { return c.touch(pactwire.Identity{UserID: d.UserID, UserName: d.UserName}) })
+}
+
+// everywhere writes an activity into every active pact of a person and habit.
+func (c *commit) everywhere(d *webhookData, g pactwire.GoalID, named pactwire.PactID, typ pactwire.ActivityType, data any) error {
+	pacts := c.b.sharing(d.UserID, g, named)
+	for _, p := range pacts {
+		a := pactwire.Activity{PactID: p, Type: typ, UserID: d.UserID, UserName: c.b.nameOf(d)}
+		if err := c.activity(&a, data); err != nil {
 			return err
 		}
 	}
-	return b.Record(ctx, func(tx Tx) ([]pactwire.Change, error) {
-		_, err := tx.SeenWebhook(header.Get("webhook-id"), time.Now())
-		return nil, err
-	})
+	c.states = append(c.states, pacts...)
+	return nil
+}
+
+// nameOf is the name of an event's user, as the event or else the person's last token says it.
+func (b *Bridge) nameOf(d *webhookData) string {
+	if d.UserName != "" {
+		return d.UserName
+	}
+	if name, ok := b.names.Load(d.UserID); ok && name != "" {
+		return name.(string)
+	}
+	return string(d.UserID)
+}
+
+func timeOr(t *pactwire.Time, or time.Time) pactwire.Time {
+	if t != nil {
+		return *t
+	}
+	return pactwire.Time(or)
 }

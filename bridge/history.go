@@ -18,17 +18,17 @@ const (
 // acceptHistory answers a request for activities. Nothing is written, so nothing is committed: the acknowledgement says
 // that the answer is on its way.
 func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack func(error)) error {
-	if !b.members.CanRead(cmd.Sender.UserID, cmd.Pact) {
-		return pactwire.Errorf(pactwire.Denied, "there is no such pact, or you are not an active member of it")
+	if err := b.mayRead(ctx, cmd.Sender, cmd.Pact); err != nil {
+		return err
 	}
 	select {
 	case b.reads <- struct{}{}:
 	case <-ctx.Done():
 		return pactwire.Errorf(pactwire.Unavailable, "too many histories are being read; try again")
 	}
-	b.tasks.Go(func() {
+	err := b.spawn(func() {
 		defer func() { <-b.reads }()
-		page, err := b.History(b.ctx, cmd.Sender, cmd.Pact, *cmd.History)
+		page, err := b.page(b.ctx, cmd.Pact, *cmd.History)
 		if err != nil {
 			ack(err)
 			return
@@ -36,7 +36,10 @@ func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack f
 		ack(nil)
 		b.sendHistory(cmd, page)
 	})
-	return nil
+	if err != nil {
+		<-b.reads
+	}
+	return err
 }
 
 // sendHistory sends a page in as many answers as the packet limit asks for.
@@ -74,10 +77,18 @@ func (b *Bridge) tell(cmd *pactwire.Command, typ pactwire.EventType, data any) {
 
 // History reads a page of a pact's activities for a member. Who may not read the pact gets NotFound.
 func (b *Bridge) History(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, q pactwire.HistoryQuery) (pactwire.HistoryPage, error) {
-	page := pactwire.HistoryPage{PactID: pact, Items: []json.RawMessage{}}
 	if err := b.mayRead(ctx, id, pact); err != nil {
-		return page, err
+		if pactwire.CodeOf(err) == pactwire.Denied {
+			err = pactwire.Errorf(pactwire.NotFound, "there is no such pact")
+		}
+		return pactwire.HistoryPage{PactID: pact, Items: []json.RawMessage{}}, err
 	}
+	return b.page(ctx, pact, q)
+}
+
+// page reads a page of a pact's activities.
+func (b *Bridge) page(ctx context.Context, pact pactwire.PactID, q pactwire.HistoryQuery) (pactwire.HistoryPage, error) {
+	page := pactwire.HistoryPage{PactID: pact, Items: []json.RawMessage{}}
 	if q.After != nil && q.Before != nil {
 		return page, pactwire.FieldErrorf("beforeSeq", "give afterSeq or beforeSeq, not both")
 	}
@@ -114,6 +125,7 @@ func (b *Bridge) History(ctx context.Context, id pactwire.Identity, pact pactwir
 	return page, err
 }
 
+// mayRead is nil when someone may read a pact, also one that has ended; else Denied or Unavailable.
 func (b *Bridge) mayRead(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) error {
 	if id.Is(pactwire.RoleOperator) {
 		return nil
@@ -122,8 +134,8 @@ func (b *Bridge) mayRead(ctx context.Context, id pactwire.Identity, pact pactwir
 		return err
 	}
 	defer b.members.Release(id.UserID)
-	if !b.members.CanRead(id.UserID, pact) {
-		return pactwire.Errorf(pactwire.NotFound, "there is no such pact")
+	if err := b.members.CanCommand(ctx, id.UserID, pact); err != nil && pactwire.CodeOf(err) != pactwire.Conflict {
+		return err
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/pactwire/pactwire"
 )
@@ -18,9 +20,16 @@ type MembershipConfig struct {
 	Stale  time.Duration // valid for so long while the service is down; 1 h
 }
 
+// Bounds of what is remembered besides those who are held.
+const (
+	idleUsers   = 10_000           // released and still known, so that who comes back costs no read; then any one goes
+	absentPacts = 10_000           // of a remote service, that it does not know; then all are forgotten
+	absentFor   = 10 * time.Second // it may know them by then
+)
+
 // Membership is the view of who may do what, in memory: the one place that permission is decided by. It knows the pacts of
-// the users that are held by Ensure; everything else is denied. With the embedded habits-service it is exact, since
-// every change passes through learn; a remote one is read again as it ages.
+// the users that are held by Ensure, and of some who were; everything else is denied. With the embedded habits-service it
+// is exact, since every change passes through learn; a remote one is read again as it ages.
 type Membership struct {
 	cfg   MembershipConfig
 	pacts func(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error)
@@ -31,35 +40,29 @@ type Membership struct {
 	want  chan struct{} // of size 1: someone waits to be loaded
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
+	looks singleflight.Group
 
 	mu      sync.RWMutex
 	users   map[pactwire.UserID]*holding
-	known   map[pactwire.PactID]*pactwire.Pact // values are never changed
+	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
+	known   map[pactwire.PactID]*view
 	waiting map[pactwire.UserID]*loading
-	renewed func(pactwire.Pact) // set by the bridge of a remote service, before the first refresh
+	absent  map[pactwire.PactID]time.Time // when a remote service said that there is no such pact
+	saw     func(ctx context.Context, pacts []pactwire.Pact, read time.Time) error
 }
 
-// holding is a user with connections.
+// view is a pact as it is known. The pact is never changed, but replaced.
+type view struct {
+	pact *pactwire.Pact
+	refs int // users who have it
+}
+
+// holding is a user whose pacts are known.
 type holding struct {
-	refs   int
+	refs   int                              // connections; 0 = idle
 	pacts  map[pactwire.PactID]pactwire.Seq // where the user's own partner_joined stands
 	readAt time.Time
 }
-
-// loading is a read under way for a user. Changes that are learned meanwhile make it start over, since it may have read
-// what was before.
-type loading struct {
-	refs  int // who waits
-	dirty bool
-	done  chan struct{}
-	err   error
-}
-
-// loadBatch bounds the users of one read, loadTimeout its time.
-const (
-	loadBatch   = 256
-	loadTimeout = 5 * time.Second
-)
 
 // NewMembership makes the view and starts its reader; Stop ends it.
 func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.Logger) *Membership {
@@ -70,8 +73,9 @@ func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.L
 		cfg.Stale = time.Hour
 	}
 	m := &Membership{cfg: cfg, pacts: habits.PactsOf, one: habits.Pact, since: store.JoinedAt, log: log,
-		want: make(chan struct{}, 1), users: make(map[pactwire.UserID]*holding),
-		known: make(map[pactwire.PactID]*pactwire.Pact), waiting: make(map[pactwire.UserID]*loading)}
+		want: make(chan struct{}, 1), users: make(map[pactwire.UserID]*holding), idle: make(map[pactwire.UserID]struct{}),
+		known: make(map[pactwire.PactID]*view), waiting: make(map[pactwire.UserID]*loading),
+		absent: make(map[pactwire.PactID]time.Time)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	m.tasks.Go(func() { m.read(ctx) })
@@ -87,186 +91,80 @@ func (m *Membership) Stop() {
 	m.tasks.Wait()
 }
 
-// Ensure makes the user's pacts known, and holds them until Release. It fails with Unavailable.
-func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
+// seen names who records pacts of a remote service as they are read, in one transaction, and calls learn for each.
+func (m *Membership) seen(f func(ctx context.Context, pacts []pactwire.Pact, read time.Time) error) {
 	m.mu.Lock()
-	if h := m.users[u]; h != nil {
-		if m.cfg.Remote && time.Since(h.readAt) > m.cfg.Stale {
-			m.mu.Unlock()
-			return pactwire.Errorf(pactwire.Unavailable, "the habits-service cannot say which pacts are yours; try again")
-		}
-		h.refs++
-		m.mu.Unlock()
-		return nil
-	}
-	l := m.waiting[u]
-	if l == nil {
-		l = &loading{done: make(chan struct{})}
-		m.waiting[u] = l
-	}
-	l.refs++
-	m.mu.Unlock()
-	m.ask()
-	select {
-	case <-l.done:
-		return l.err
-	case <-ctx.Done():
-		m.abandon(u, l)
-		return pactwire.Errorf(pactwire.Unavailable, "your pacts could not be read in time; try again")
-	}
+	defer m.mu.Unlock()
+	m.saw = f
 }
 
-// abandon takes back one wait for l.
-func (m *Membership) abandon(u pactwire.UserID, l *loading) {
-	m.mu.Lock()
-	select {
-	case <-l.done: // it came true meanwhile, so there is something to release
-		m.mu.Unlock()
-		if l.err == nil {
-			m.Release(u)
-		}
-		return
-	default:
-	}
-	l.refs--
-	m.mu.Unlock()
-}
-
-func (m *Membership) ask() {
-	select {
-	case m.want <- struct{}{}:
-	default:
-	}
-}
-
-// Release gives back one Ensure. Who is held no more is forgotten, and so is a pact of whose members nobody is.
+// Release gives back one Ensure.
 func (m *Membership) Release(u pactwire.UserID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := m.users[u]
-	if h == nil {
+	if h == nil || h.refs == 0 {
 		return
 	}
 	if h.refs--; h.refs > 0 {
 		return
 	}
-	delete(m.users, u)
-	for p := range h.pacts {
-		m.forget(p)
-	}
-}
-
-// forget drops a pact that no held user has. Under m.mu.
-func (m *Membership) forget(p pactwire.PactID) {
-	pact := m.known[p]
-	if pact == nil {
-		return
-	}
-	for _, member := range pact.Members {
-		if h := m.users[member.UserID]; h != nil {
-			if _, has := h.pacts[p]; has {
-				return
-			}
-		}
-	}
-	delete(m.known, p)
-}
-
-// read loads users in batches, so that a storm of connections costs few reads.
-func (m *Membership) read(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			m.fail(ctx.Err())
-			return
-		case <-m.want:
-		}
-		for {
-			m.mu.Lock()
-			batch := make([]pactwire.UserID, 0, min(len(m.waiting), loadBatch))
-			for u, l := range m.waiting {
-				if len(batch) == loadBatch {
-					break
-				}
-				l.dirty = false
-				batch = append(batch, u)
-			}
-			m.mu.Unlock()
-			if len(batch) == 0 {
+	m.idle[u] = struct{}{}
+	if len(m.idle) > idleUsers {
+		for other := range m.idle {
+			if other != u {
+				m.drop(other)
 				break
 			}
-			turn, cancel := context.WithTimeout(ctx, loadTimeout)
-			pacts, since, err := m.fetch(turn, batch)
-			cancel()
-			m.fill(batch, pacts, since, err)
 		}
 	}
 }
 
-func (m *Membership) fetch(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error) {
-	pacts, err := m.pacts(ctx, users)
-	if err != nil {
-		return nil, nil, err
-	}
-	since, err := m.since(ctx, users)
-	return pacts, since, err
-}
-
-func (m *Membership) fail(err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for u, l := range m.waiting {
-		l.err = pactwire.Errorf(pactwire.Unavailable, "the server is stopping; try again")
-		l.err.(*pactwire.Error).Cause = err
-		delete(m.waiting, u)
-		close(l.done)
+// drop forgets an idle user, and the pacts that nobody else has. Under m.mu.
+func (m *Membership) drop(u pactwire.UserID) {
+	h := m.users[u]
+	delete(m.idle, u)
+	delete(m.users, u)
+	for p := range h.pacts {
+		m.unref(p)
 	}
 }
 
-func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	for _, u := range users {
-		l := m.waiting[u]
-		if l == nil || l.dirty && err == nil {
-			continue // learned of a change while reading: read again
+// unref takes back one user's hold on a pact. Under m.mu.
+func (m *Membership) unref(p pactwire.PactID) {
+	if v := m.known[p]; v != nil {
+		if v.refs--; v.refs <= 0 {
+			delete(m.known, p)
 		}
-		delete(m.waiting, u)
-		if err != nil {
-			m.log.Warn("read pacts", "user", u, "error", err)
-			l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "your pacts cannot be read now; try again", Cause: err}
-			close(l.done)
-			continue
-		}
-		if l.refs > 0 {
-			h := &holding{refs: l.refs, pacts: make(map[pactwire.PactID]pactwire.Seq), readAt: now}
-			m.users[u] = h
-			for i := range pacts[u] {
-				p := pacts[u][i]
-				if member, ok := p.Member(u); ok && member.Status == pactwire.MemberActive {
-					h.pacts[p.ID] = since[u][p.ID]
-					if m.known[p.ID] == nil {
-						m.known[p.ID] = &p
-					}
-				}
-			}
-		}
-		close(l.done)
 	}
+}
+
+// change is what a changed pact means for one user.
+type change struct {
+	user   pactwire.UserID
+	joined []pactwire.Membership
+	left   []pactwire.PactID
 }
 
 // learn takes a pact as it is now, and tells the publisher whose membership that changes.
 func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
-	type change struct {
-		user   pactwire.UserID
-		joined []pactwire.Membership
-		left   []pactwire.PactID
+	for _, c := range m.take(p) {
+		pub.PactsChanged(c.user, c.joined, c.left)
 	}
-	var told []change
+}
+
+func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	now := time.Now()
 	m.mu.Lock()
-	before := m.known[p.ID]
+	defer m.mu.Unlock()
+	delete(m.absent, p.ID)
+	v := m.known[p.ID]
+	if v == nil {
+		v = &view{}
+		m.known[p.ID] = v
+	}
+	before := v.pact
+	v.pact = &p
 	for _, member := range p.Members {
 		if l := m.waiting[member.UserID]; l != nil {
 			l.dirty = true
@@ -278,69 +176,125 @@ func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 		_, had := h.pacts[p.ID]
 		switch has := p.CanRead(member.UserID, now); {
 		case has && !had:
-			seq := joinedSeq(member)
-			h.pacts[p.ID] = seq
-			told = append(told, change{user: member.UserID, joined: []pactwire.Membership{{Pact: p.ID, JoinedAt: seq}}})
+			h.pacts[p.ID] = member.JoinedSeq
+			v.refs++
+			changes = append(changes, change{user: member.UserID, joined: []pactwire.Membership{{Pact: p.ID, JoinedAt: member.JoinedSeq}}})
 		case !has && had:
 			delete(h.pacts, p.ID)
-			told = append(told, change{user: member.UserID, left: []pactwire.PactID{p.ID}})
+			v.refs--
+			changes = append(changes, change{user: member.UserID, left: []pactwire.PactID{p.ID}})
 		case has && before != nil && before.Status != p.Status:
-			told = append(told, change{user: member.UserID}) // the list of pacts is another
+			changes = append(changes, change{user: member.UserID}) // the list of pacts is another
 		}
 	}
-	m.known[p.ID] = &p
-	m.forget(p.ID)
-	m.mu.Unlock()
-	for _, t := range told {
-		pub.PactsChanged(t.user, t.joined, t.left)
+	if before != nil {
+		for _, was := range before.Members { // a remote service may leave out who has left
+			if _, still := p.Member(was.UserID); still {
+				continue
+			}
+			if h := m.users[was.UserID]; h != nil {
+				if _, had := h.pacts[p.ID]; had {
+					delete(h.pacts, p.ID)
+					v.refs--
+					changes = append(changes, change{user: was.UserID, left: []pactwire.PactID{p.ID}})
+				}
+			}
+		}
 	}
+	if v.refs <= 0 {
+		delete(m.known, p.ID)
+	}
+	return changes
 }
 
-// joinedSeq is where the member's partner_joined stands, when whoever recorded it said so.
-func joinedSeq(m pactwire.Member) pactwire.Seq { return m.JoinedSeq }
-
-// CanRead reports whether u may read p now.
-func (m *Membership) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
-	m.mu.RLock()
-	pact := m.known[p]
-	m.mu.RUnlock()
-	return pact != nil && pact.CanRead(u, time.Now())
-}
-
-// CanCommand is nil when u may command p now; else Denied, Conflict for a pact that has ended, or Unavailable.
-func (m *Membership) CanCommand(ctx context.Context, u pactwire.UserID, p pactwire.PactID) error {
-	m.mu.RLock()
-	pact := m.known[p]
-	var readAt time.Time
+// rename gives a user another name in the pacts that are known.
+func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) {
+	var told []pactwire.PactID
+	m.mu.Lock()
 	if h := m.users[u]; h != nil {
-		readAt = h.readAt
-	}
-	m.mu.RUnlock()
-	if pact == nil && m.cfg.Remote {
-		fetched, err := m.Look(ctx, p)
-		if err != nil && pactwire.AsError(err).Retryable() {
-			return err
+		for id := range h.pacts {
+			v := m.known[id]
+			i := slices.IndexFunc(v.pact.Members, func(x pactwire.Member) bool { return x.UserID == u })
+			if i < 0 || v.pact.Members[i].UserName == name {
+				continue
+			}
+			p := *v.pact
+			p.Members = slices.Clone(p.Members)
+			p.Members[i].UserName = name
+			v.pact = &p
+			told = append(told, id)
 		}
-		if err == nil {
-			pact = &fetched
-		}
 	}
-	switch {
-	case pact == nil || !pact.CanRead(u, time.Now()):
-		return pactwire.Errorf(pactwire.Denied, "there is no such pact, or you are not an active member of it")
-	case pact.Status.Ended():
-		return pactwire.Errorf(pactwire.Conflict, "this pact has ended; it can still be read, not changed")
-	case m.cfg.Remote && !readAt.IsZero() && time.Since(readAt) > m.cfg.Stale:
-		return pactwire.Errorf(pactwire.Unavailable, "the habits-service cannot say which pacts are yours; try again")
+	m.mu.Unlock()
+	for _, p := range told {
+		pub.StateChanged(p)
+	}
+}
+
+// get is the pact as it is known, or nil.
+func (m *Membership) get(p pactwire.PactID) *pactwire.Pact {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if v := m.known[p]; v != nil {
+		return v.pact
 	}
 	return nil
 }
 
-// Look reads one pact from the habits-service.
-func (m *Membership) Look(ctx context.Context, p pactwire.PactID) (pactwire.Pact, error) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-	defer cancel()
-	return m.one(ctx, p)
+// Pact is the pact as the view has it.
+func (m *Membership) Pact(p pactwire.PactID) (pactwire.Pact, bool) {
+	if pact := m.get(p); pact != nil {
+		return *pact, true
+	}
+	return pactwire.Pact{}, false
+}
+
+// CanRead reports whether u may read p now.
+func (m *Membership) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
+	pact := m.get(p)
+	return pact != nil && pact.CanRead(u, time.Now())
+}
+
+// CanCommand is nil when u, who is held by Ensure, may command p now; else Denied, Conflict for a pact that has ended, or
+// Unavailable. Of a remote service a pact that is not known is read.
+func (m *Membership) CanCommand(ctx context.Context, u pactwire.UserID, p pactwire.PactID) error {
+	m.mu.RLock()
+	var pact *pactwire.Pact
+	if v := m.known[p]; v != nil {
+		pact = v.pact
+	}
+	stale := false
+	if h := m.users[u]; h != nil && m.cfg.Remote {
+		stale = time.Since(h.readAt) > m.cfg.Stale
+	}
+	m.mu.RUnlock()
+	if stale {
+		return errStale
+	}
+	if pact == nil && m.cfg.Remote {
+		fetched, err := m.find(ctx, p)
+		if err != nil {
+			return err
+		}
+		pact = fetched
+	}
+	if e := mayCommand(pact, u, time.Now()); e != nil {
+		return e
+	}
+	return nil
+}
+
+var errStale = pactwire.Errorf(pactwire.Unavailable, "the habits-service cannot say which pacts are yours; try again")
+
+// mayCommand is nil when u may command the pact. A pact that is not there and one that is not yours look the same.
+func mayCommand(pact *pactwire.Pact, u pactwire.UserID, now time.Time) *pactwire.Error {
+	switch {
+	case pact == nil || !pact.CanRead(u, now):
+		return pactwire.Errorf(pactwire.Denied, "there is no such pact, or you are not an active member of it")
+	case pact.Status.Ended():
+		return pactwire.Errorf(pactwire.Conflict, "this pact has ended; it can still be read, not changed")
+	}
+	return nil
 }
 
 // Pacts are the pacts that u may read now.
@@ -354,27 +308,17 @@ func (m *Membership) Pacts(u pactwire.UserID) []pactwire.Membership {
 	now := time.Now()
 	list := make([]pactwire.Membership, 0, len(h.pacts))
 	for p, seq := range h.pacts {
-		if pact := m.known[p]; pact != nil && pact.CanRead(u, now) {
+		if v := m.known[p]; v != nil && v.pact.CanRead(u, now) {
 			list = append(list, pactwire.Membership{Pact: p, JoinedAt: seq})
 		}
 	}
-	slices.SortFunc(list, func(a, b pactwire.Membership) int {
-		switch {
-		case a.Pact < b.Pact:
-			return -1
-		case a.Pact > b.Pact:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(list, func(a, b pactwire.Membership) int { return cmp.Compare(a.Pact, b.Pact) })
 	return list
 }
 
-// Readers calls f for each held user who may read p now.
+// Readers calls f for each user that may read p now, until f returns false.
 func (m *Membership) Readers(p pactwire.PactID, f func(pactwire.UserID) bool) {
-	m.mu.RLock()
-	pact := m.known[p]
-	m.mu.RUnlock()
+	pact := m.get(p)
 	if pact == nil {
 		return
 	}
@@ -386,126 +330,64 @@ func (m *Membership) Readers(p pactwire.PactID, f func(pactwire.UserID) bool) {
 	}
 }
 
-// Pact is the pact as the view has it.
-func (m *Membership) Pact(p pactwire.PactID) (pactwire.Pact, bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if pact := m.known[p]; pact != nil {
-		return *pact, true
-	}
-	return pactwire.Pact{}, false
-}
-
-// sharing lists the active pacts of u about a goal, the one that was named first.
-func (m *Membership) sharing(u pactwire.UserID, g pactwire.GoalID, named pactwire.PactID) []pactwire.PactID {
-	list := []pactwire.PactID{named}
+// sharing lists the active pacts of u about a goal.
+func (m *Membership) sharing(u pactwire.UserID, g pactwire.GoalID) (list []pactwire.PactID) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	h := m.users[u]
 	if h == nil {
-		return list
+		return nil
 	}
 	for p := range h.pacts {
-		if pact := m.known[p]; pact != nil && p != named && pact.HabitGoalID == g && pact.Status == pactwire.PactActive {
+		if v := m.known[p]; v != nil && takesCheckin(v.pact, u, g) {
 			list = append(list, p)
 		}
 	}
-	slices.Sort(list[1:])
 	return list
 }
 
-// Explanation says what a user may do with a pact, and why.
-type Explanation struct {
-	CanRead, CanCommand, Involved bool
-	Because                       string
+// takesCheckin reports whether a check-in of u for a goal is an activity of the pact.
+func takesCheckin(p *pactwire.Pact, u pactwire.UserID, g pactwire.GoalID) bool {
+	if p.Status != pactwire.PactActive || p.HabitGoalID != g {
+		return false
+	}
+	member, ok := p.Member(u)
+	return ok && member.Status == pactwire.MemberActive
 }
 
-// Why explains the view's answer about u and p, reading the pact when the view does not hold it.
-func (m *Membership) Why(ctx context.Context, u pactwire.UserID, p pactwire.PactID) (Explanation, error) {
-	pact, ok := m.Pact(p)
-	if !ok {
-		var err error
-		if pact, err = m.Look(ctx, p); err != nil {
-			if pactwire.CodeOf(err) == pactwire.NotFound {
-				return Explanation{Because: "there is no such pact"}, nil
-			}
-			return Explanation{}, err
+// sharing lists the active pacts of u about a goal as they are inside the transaction under way, in order of id, the one that
+// was named first.
+func (b *Bridge) sharing(u pactwire.UserID, g pactwire.GoalID, named pactwire.PactID) []pactwire.PactID {
+	list := b.members.sharing(u, g)
+	for id, p := range b.changing {
+		at := slices.Index(list, id)
+		switch takes := takesCheckin(p, u, g); {
+		case takes && at < 0:
+			list = append(list, id)
+		case !takes && at >= 0:
+			list = slices.Delete(list, at, at+1)
 		}
 	}
-	member, involved := pact.Member(u)
-	e := Explanation{CanRead: pact.CanRead(u, time.Now()), Involved: involved}
-	e.CanCommand = e.CanRead && !pact.Status.Ended()
-	switch {
-	case !involved:
-		e.Because = fmt.Sprintf("%s is not and was never a member of this pact", u)
-	case member.Status == pactwire.MemberPending:
-		e.Because = fmt.Sprintf("%s is invited and has not accepted yet", u)
-	case member.Status != pactwire.MemberActive:
-		e.Because = fmt.Sprintf("%s is no longer a member: %s", u, member.Status)
-	case pact.Status.Ended() && !e.CanRead:
-		e.Because = "the pact ended more than 30 days ago"
-	case pact.Status.Ended():
-		e.Because = fmt.Sprintf("%s is a member, and the pact is %s: it can be read for 30 days", u, pact.Status)
-	default:
-		e.Because = fmt.Sprintf("%s is an active member (%s) of a pact that is %s", u, member.Role, pact.Status)
-	}
-	return e, nil
+	slices.SortFunc(list, func(x, y pactwire.PactID) int {
+		if x == named || y == named {
+			return cmp.Compare(boolInt(y == named), boolInt(x == named))
+		}
+		return cmp.Compare(x, y)
+	})
+	return list
 }
 
-// refresh reads a remote service's pacts again as they age. What cannot be read stays valid until Config.Stale.
-func (m *Membership) refresh(ctx context.Context) {
-	tick := time.NewTicker(m.cfg.TTL / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		var old []pactwire.UserID
-		m.mu.RLock()
-		for u, h := range m.users {
-			if time.Since(h.readAt) > m.cfg.TTL*3/4 {
-				old = append(old, u)
-			}
-		}
-		m.mu.RUnlock()
-		for batch := range slices.Chunk(old, loadBatch) {
-			turn, cancel := context.WithTimeout(ctx, loadTimeout)
-			pacts, err := m.pacts(turn, batch)
-			cancel()
-			if err != nil {
-				m.log.Debug("refresh pacts", "error", err)
-				break
-			}
-			m.renew(batch, pacts)
-		}
+func boolInt(b bool) int {
+	if b {
+		return 1
 	}
+	return 0
 }
 
-// renew notes that users were read again, and hands each pact to the bridge, which compares it with what it knew.
-func (m *Membership) renew(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact) {
-	m.mu.Lock()
-	for _, u := range users {
-		if h := m.users[u]; h != nil {
-			h.readAt = time.Now()
-		}
+// pactNow is a pact as it is inside the transaction under way, or nil when it is not known.
+func (b *Bridge) pactNow(p pactwire.PactID) *pactwire.Pact {
+	if pact := b.changing[p]; pact != nil {
+		return pact
 	}
-	renewed := m.renewed
-	m.mu.Unlock()
-	if renewed == nil {
-		return
-	}
-	for _, list := range pacts {
-		for _, p := range list {
-			renewed(p)
-		}
-	}
-}
-
-// seen names who is handed each pact that a refresh has read.
-func (m *Membership) seen(f func(pactwire.Pact)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.renewed = f
+	return b.members.get(p)
 }

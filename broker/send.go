@@ -131,6 +131,15 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Abort ends the connection at once. What waits for the kernel is not sent.
+func (c *Conn) Abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended.Store(true)
+	c.held = nil
+	c.sock.Close()
+}
+
 func (c *Conn) shut() {
 	if c.ended.Swap(true) {
 		return

@@ -353,12 +353,7 @@ func (a *Auth) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 
 // OnDisconnect implements mqtt.Hook.
 func (a *Auth) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
-	p := peerOf(cl)
-	if p == nil || p.ended.Swap(true) {
-		return
-	}
-	p.alarm.end()
-	if p.unlimit != nil {
-		p.unlimit()
+	if p := peerOf(cl); p != nil {
+		p.end()
 	}
 }

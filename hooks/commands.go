@@ -58,7 +58,7 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 	if cl.Net.Inline {
 		return pk, nil
 	}
-	if p == nil || pk.TopicName == nobody {
+	if p == nil {
 		return pk, swallow
 	}
 	if p.lab {

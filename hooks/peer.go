@@ -60,16 +60,17 @@ type peer struct {
 	present  bool    // Session Present
 	lab      bool
 	clientID string        // as the client knows it
+	method   string        // MQTT 5 authentication method of CONNECT, "" = none
 	expiry   time.Duration // session expiry as granted
 	limit    *rate.Limiter // shared by the user's connections; nil = none
 	unlimit  func()        // gives limit back
 
-	codes    []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
-	slots    chan struct{} // one a command that is not yet acknowledged
-	arrived  atomic.Bool   // has subscribed, so counts for presence
-	spoke    atomic.Bool   // has said something of presence
-	expiring atomic.Pointer[time.Timer]
-	ended    atomic.Bool
+	codes   []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
+	slots   chan struct{} // one a command that is not yet acknowledged
+	arrived atomic.Bool   // has subscribed, so counts for presence
+	spoke   atomic.Bool   // has said something of presence
+	alarm   alarm         // when the token ends
+	ended   atomic.Bool
 }
 
 // maxUnanswered bounds the commands of one connection that wait for their commit. The reader pauses at the bound.
@@ -86,3 +87,14 @@ func peerOf(cl *mqtt.Client) *peer {
 }
 
 func (p *peer) v5() bool { return p.version >= 5 }
+
+// end stops what the connection has running and gives back what it shares. Safe to call again.
+func (p *peer) end() {
+	if p.ended.Swap(true) {
+		return
+	}
+	p.alarm.end()
+	if p.unlimit != nil {
+		p.unlimit()
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // SessionsHook ends what a connection held, and cleans up what the library would leave behind.
@@ -24,7 +25,21 @@ func (*SessionsHook) ID() string { return "sessions" }
 
 // Provides implements mqtt.Hook.
 func (*SessionsHook) Provides(b byte) bool {
-	return b == mqtt.OnDisconnect || b == mqtt.OnClientExpired || b == mqtt.OnWill
+	return b == mqtt.OnSessionEstablish || b == mqtt.OnDisconnect || b == mqtt.OnClientExpired || b == mqtt.OnWill
+}
+
+// OnSessionEstablish implements mqtt.Hook. A connection that ends before its CONNACK is written, such as one that is taken
+// over in that moment, gets no OnDisconnect: the library would keep its client for ever.
+func (h *SessionsHook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
+	p := peerOf(cl)
+	if p == nil || p.session == nil {
+		return
+	}
+	id := cl.ID // of this connection alone
+	p.conn.OnGone(func() {
+		p.end()
+		h.server.Clients.Delete(id)
+	})
 }
 
 // OnDisconnect implements mqtt.Hook. An MQTT 5 DISCONNECT may have changed how long the session is kept.

@@ -161,8 +161,8 @@ func jsonError(err error) error {
 	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		if wrong.Field != "" {
-			return pactwire.FieldErrorf(wrong.Field, "%s has the wrong type: it cannot be a %s", wrong.Field, wrong.Value)
+		if field, _, _ := strings.Cut(wrong.Field, "."); field != "" {
+			return pactwire.FieldErrorf(field, "%s has the wrong type: no JSON %s belongs there", field, wrong.Value)
 		}
 		return pactwire.FieldErrorf("payload", "the payload is a JSON %s; send an object", wrong.Value)
 	}
@@ -181,7 +181,7 @@ func cborError(err error) error {
 			if field == "iD" {
 				field = "id"
 			}
-			return pactwire.FieldErrorf(field, "%s has the wrong type: it cannot be a CBOR %s", field, wrong.CBORType)
+			return pactwire.FieldErrorf(field, "%s has the wrong type: no CBOR %s belongs there", field, wrong.CBORType)
 		}
 		return pactwire.FieldErrorf("payload", "the payload is a CBOR %s; send a map", wrong.CBORType)
 	}

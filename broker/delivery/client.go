@@ -10,64 +10,66 @@ import (
 	"github.com/pactwire/pactwire/topics"
 )
 
-// Client is the live session of one connection. Its methods may be called from any goroutine and do not block, save
-// Subscribe, which waits for the store.
+// Client is the live session of one connection. Its methods may be called from any goroutine and do not block, save Start
+// and Subscribe, which may wait for the store.
 type Client struct {
 	hub       *Hub
 	key       pactwire.SessionKey
-	kind      pactwire.DeviceKind
+	device    pactwire.DeviceID
 	tr        Transport
 	operator  bool
 	autoJoin  bool
 	version   byte
 	window    int
 	maxPacket int // of the client; 0 = no limit
+	end       sync.Once
 
 	mu       sync.Mutex
 	expiry   time.Duration
 	started  bool // CONNACK is written
 	detached bool
 	kept     bool // something of the session may be in the store
+	dirty    bool // the session is to be saved
+	queued   bool // waits for a worker
+	busy     bool // a worker has it
+	blocked  bool // stands among those that are looked after each second
+	lossy    bool // lost a live message for want of room
+	quiet    quiet
 	subs     []subscription
 	cursors  []*cursor
+	turn     int // of the cursors, the one that is served first
 	ring     ring
-	directs  []wire.Publish // unlogged, waiting for room; at most maxDirects, overflow disconnects
-	snaps    []snapshot     // to be made and sent, newest state; one a subject
-	fresh    []int          // indexes into subs, of the last Subscribe, until AfterSuback
-	received map[uint16]struct{}
-	dirty    bool      // the session is to be saved
-	queued   bool      // waits for a worker
-	stalled  time.Time // since when something waits and nothing moves; zero = not
+	waits    []wire.Publish  // answers and QoS 0 events that wait; at most maxWaits
+	snaps    []snapshot      // to be made and sent, newest state; one a subject
+	fresh    []topics.Filter // of the last Subscribe, whose snapshots are due after SUBACK
+	received []uint16        // inbound QoS 2 ids that were taken in and not yet released; at most maxReceived
+	out      *[]byte         // what a worker collects for one write
+	stalled  time.Time       // since when something waits and nothing moves; zero = not
+	pending  int             // bytes that waited at the last look
 }
 
-// maxDirects bounds the answers that wait for room in one client's window.
-const maxDirects = 64
+// quiet says why a client is not spoken to yet, apart from what its cursors wait for.
+type quiet uint8
+
+const (
+	open           quiet = iota
+	afterSnapshots       // the snapshots of the last SUBSCRIBE or of the resumed session go first
+	afterAck             // SUBACK or CONNACK goes first
+)
+
+// maxWaits bounds the messages that wait in one client. One more QoS 0 event is dropped; one more answer ends the
+// connection, since it could not be given later.
+const maxWaits = 64
+
+// collected is how many bytes a worker collects before it writes them.
+const collected = 16 << 10
 
 // subscription is one granted filter.
 type subscription struct {
 	pactwire.SessionFilter
-	filter topics.Filter
+	filter   topics.Filter
+	unplaced bool // its streams have no place yet; no part of the session
 }
-
-// cursor is the place of a client in one stream. It exists for QoS 1 alone.
-type cursor struct {
-	stream      pactwire.Stream
-	acked       pactwire.Seq // contiguous prefix that the client acknowledged
-	sent        pactwire.Seq // last that was handed to the transport
-	head        pactwire.Seq // last that is known to exist
-	dup         pactwire.Seq // up to here a message may have been sent before
-	state       state
-	dead        bool // no longer subscribed, or no longer permitted
-	identifiers []uint32
-}
-
-type state uint8
-
-const (
-	starting state = iota // its place is not known, or snapshots go first; nothing is sent
-	behind                // a worker reads the log for it
-	live                  // has everything up to sent, and takes the next as it comes
-)
 
 // cursor finds the cursor of a stream.
 func (c *Client) cursor(s pactwire.Stream) *cursor {
@@ -79,10 +81,17 @@ func (c *Client) cursor(s pactwire.Stream) *cursor {
 	return nil
 }
 
-// room reports whether a QoS 1 message may be sent now.
-func (c *Client) room() bool {
-	return c.ring.len < c.window && c.tr.Pending() <= c.hub.cfg.OutboundBytes/2
+// fits reports whether the transport may be given more.
+func (c *Client) fits() bool {
+	n := c.tr.Pending()
+	if c.out != nil {
+		n += len(*c.out)
+	}
+	return n <= c.hub.cfg.OutboundBytes/2
 }
+
+// room reports whether a QoS 1 message may be sent now.
+func (c *Client) room() bool { return c.ring.len < c.window && c.fits() }
 
 // covers tells how the client's filters take in a topic: the highest QoS granted, the identifiers, and whether any does.
 func (c *Client) covers(t topics.Topic) (qos byte, ids []uint32, ok bool) {
@@ -93,7 +102,7 @@ func (c *Client) covers(t topics.Topic) (qos byte, ids []uint32, ok bool) {
 		}
 		ok = true
 		qos = max(qos, s.QoS)
-		if s.Identifier != 0 {
+		if s.Identifier != 0 && c.version >= 5 {
 			ids = append(ids, s.Identifier)
 		}
 	}
@@ -112,187 +121,125 @@ func (c *Client) offer(e *entry) {
 		c.offerWithoutCursor(e)
 		return
 	}
-	if e.Seq <= cur.sent {
-		return
-	}
 	cur.head = max(cur.head, e.Seq)
 	switch {
-	case cur.state != live:
-		return
-	case e.Seq != cur.sent+1 || !c.room() || len(c.directs) > 0:
-		c.fallBehind(cur)
-		return
+	case cur.state == parked:
+		cur.state = behind
+		c.enqueue()
+	case cur.state != live || e.Seq <= cur.sent:
+	case e.Seq != cur.sent+1 || !c.room():
+		c.hub.metrics.behind.Inc()
+		cur.state = behind
+		c.enqueue()
+	default:
+		c.sendEntry(cur, e)
 	}
-	c.sendEntry(cur, e)
 }
 
-// offerWithoutCursor serves QoS 0 and operators, who have live events only, and meets a pact that a wildcard takes in
-// before its membership was told.
+// offerWithoutCursor serves QoS 0 and operators, who have live events only.
 func (c *Client) offerWithoutCursor(e *entry) {
-	if !c.started {
-		return
-	}
 	qos, ids, ok := c.covers(e.topic)
 	if !ok {
 		return
 	}
 	if qos > 0 && !c.operator {
-		cur := &cursor{stream: e.Stream, acked: e.Seq - 1, sent: e.Seq - 1, head: e.Seq, state: live, identifiers: ids}
-		c.cursors = append(c.cursors, cur)
-		if c.room() {
-			c.sendEntry(cur, e)
-		} else {
-			c.fallBehind(cur)
-		}
+		c.meet(e.Stream.Pact())
 		return
 	}
-	if qos > 0 && c.ring.len >= c.window || c.tr.Pending() > c.hub.cfg.OutboundBytes/2 {
+	p := wire.Publish{QoS: qos, Topic: e.name, Identifiers: ids, Payload: e.Payload}
+	switch {
+	case c.quiet == open && (qos > 0 && c.room() || qos == 0 && c.fits()):
+		c.write(p, slot{})
+	case c.quiet != open && len(c.waits) < maxWaits:
+		c.waits = append(c.waits, p)
+	default:
 		c.hub.metrics.dropped.Inc()
-		return
+		c.lossy = true
+		c.block()
 	}
-	c.write(wire.Publish{QoS: qos, Topic: e.name, Identifiers: ids, Payload: e.Payload}, slot{})
+}
+
+// meet takes in a pact that a wildcard covers and whose membership has not been told yet.
+func (c *Client) meet(p pactwire.PactID) {
+	list := c.hub.access.Pacts(c.key.User)
+	if i := slices.IndexFunc(list, func(m pactwire.Membership) bool { return m.Pact == p }); i >= 0 {
+		c.welcome(list[i])
+		c.enqueue()
+	}
 }
 
 // sendEntry sends the next entry of a cursor; the caller has checked that there is room.
 func (c *Client) sendEntry(cur *cursor, e *entry) {
 	cur.sent = e.Seq
 	cur.head = max(cur.head, e.Seq)
-	c.dirty = true
-	p := wire.Publish{QoS: 1, Topic: e.name, Dup: e.Seq <= cur.dup, Identifiers: cur.identifiers, Payload: e.Payload}
-	if !c.write(p, slot{cur: cur, seq: e.Seq}) && c.ring.len == 0 {
-		cur.acked = e.Seq // too large for this client, and nothing before it is under way
+	c.changed()
+	dup := e.Seq <= cur.dup
+	s := slot{cur: cur, seq: e.Seq}
+	if len(cur.identifiers) > 0 {
+		c.write(wire.Publish{QoS: 1, Topic: e.name, Dup: dup, Identifiers: cur.identifiers, Payload: e.Payload}, s)
+		return
 	}
+	b := e.packet(c.version)
+	if c.tooLarge(len(b), s) {
+		return
+	}
+	e.stamp(c.version, c.ring.push(s, c.window), dup)
+	c.put(b)
 }
 
-// write sends one message, with the next packet id when it has QoS 1. It reports false for a message that the client
-// has no room for in its Maximum Packet Size: MQTT 5 says to act as if it was delivered.
-func (c *Client) write(p wire.Publish, s slot) bool {
+// write sends one message, with the next packet id when it has QoS 1.
+func (c *Client) write(p wire.Publish, s slot) {
 	p.Version = c.version
-	if c.maxPacket > 0 && p.Size() > c.maxPacket {
-		c.hub.metrics.oversize.Inc()
-		return false
+	if c.tooLarge(p.Size(), s) {
+		return
 	}
 	if p.QoS > 0 {
 		p.ID = c.ring.push(s, c.window)
 	}
 	buf := c.hub.buffer()
 	*buf = p.Append((*buf)[:0])
-	_ = c.tr.Send(*buf) // an error has ended the connection, and Detach follows
+	c.put(*buf)
 	c.hub.release(buf)
-	c.hub.metrics.sent.Inc()
+}
+
+// tooLarge reports whether a packet is over the client's Maximum Packet Size. MQTT 5 says to act as if it was delivered, so
+// the cursor moves over it.
+func (c *Client) tooLarge(n int, s slot) bool {
+	if c.maxPacket == 0 || n <= c.maxPacket {
+		return false
+	}
+	c.hub.metrics.oversize.Inc()
+	if s.cur != nil && s.cur.under == 0 {
+		s.cur.acked = s.cur.sent
+	}
 	return true
 }
 
-// fallBehind lets a worker read the log for a cursor.
-func (c *Client) fallBehind(cur *cursor) {
-	if cur.state == live {
-		c.hub.metrics.behind.Inc()
-	}
-	cur.state = behind
-	c.enqueue()
-}
-
-// enqueue asks for a worker. Under c.mu.
-func (c *Client) enqueue() {
-	if c.queued || c.detached || !c.started {
+// put hands a packet to the transport, or to what a worker collects.
+func (c *Client) put(b []byte) {
+	c.hub.metrics.sent.Inc()
+	if c.out == nil {
+		_ = c.tr.Send(b) // an error has ended the connection, and Detach follows
 		return
 	}
-	c.queued = true
-	c.hub.work.push(c)
-}
-
-// wake gives a client whose way is free again to the workers.
-func (c *Client) wake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stalled = time.Time{}
-	if c.waiting() {
-		c.enqueue()
+	*c.out = append(*c.out, b...)
+	if len(*c.out) >= collected {
+		c.flush()
 	}
 }
 
-// waiting reports whether there is something to send that a worker has to see to. Under c.mu.
-func (c *Client) waiting() bool {
-	return len(c.directs) > 0 || len(c.snaps) > 0 ||
-		slices.ContainsFunc(c.cursors, func(cur *cursor) bool { return cur.state == behind })
-}
-
-// Puback takes the client's acknowledgement of a message.
-func (c *Client) Puback(id uint16, _ byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.ring.ack(id, func(s slot) {
-		if s.cur != nil && !s.cur.dead && s.seq > s.cur.acked {
-			s.cur.acked = s.seq
-			c.dirty = true
-		}
-	}) {
-		return
+func (c *Client) flush() {
+	if len(*c.out) > 0 {
+		_ = c.tr.Send(*c.out)
+		*c.out = (*c.out)[:0]
 	}
-	c.stalled = time.Time{}
-	if c.dirty && c.expiry > 0 {
-		c.hub.saver.touch(c)
-	}
-	if c.ring.len <= c.window/2 && c.waiting() {
-		c.enqueue()
-	}
-}
-
-// Pubrel takes back the packet id of a QoS 2 publish.
-func (c *Client) Pubrel(id uint16) {
-	c.Forget(id)
-	_ = c.tr.Send(wire.AppendPubcomp(nil, c.version, id, 0))
-}
-
-// Received notes the packet id of an inbound QoS 2 publish and reports whether it was there already.
-func (c *Client) Received(id uint16) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.received[id]; ok {
-		return true
-	}
-	if c.received == nil {
-		c.received = make(map[uint16]struct{})
-	}
-	c.received[id] = struct{}{}
-	c.changed()
-	return false
-}
-
-// Forget takes back Received.
-func (c *Client) Forget(id uint16) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.received[id]; ok {
-		delete(c.received, id)
-		c.changed()
-	}
-}
-
-// changed marks the session for saving. Under c.mu.
-func (c *Client) changed() {
-	c.dirty = true
-	if c.expiry > 0 {
-		c.hub.saver.touch(c)
-	}
-}
-
-// Ack writes PUBACK (qos 1) or PUBREC (qos 2), and nothing for qos 0.
-func (c *Client) Ack(id uint16, qos, code byte, reason string) {
-	if qos == 0 {
-		return
-	}
-	buf := c.hub.buffer()
-	*buf = wire.AppendAck((*buf)[:0], c.version, qos, id, code, reason)
-	_ = c.tr.Send(*buf)
-	c.hub.release(buf)
 }
 
 // direct sends an unlogged message, or keeps it until there is room.
 func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.detached || !c.started {
+	if c.detached {
 		return
 	}
 	qos, ids, ok := c.covers(t)
@@ -300,26 +247,42 @@ func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte
 		return
 	}
 	p := wire.Publish{QoS: qos, Topic: name, Identifiers: ids, Correlation: correlation, Payload: payload}
-	if c.room() && len(c.directs) == 0 {
-		c.write(p, slot{})
-		return
+	if len(c.waits) >= maxWaits && c.quiet == afterSnapshots {
+		c.quiet = open // answers matter more than that snapshots come first
+		c.sendWaits()
 	}
-	if len(c.directs) == maxDirects {
+	switch {
+	case c.quiet == open && len(c.waits) == 0 && c.room():
+		c.write(p, slot{})
+	case len(c.waits) < maxWaits:
+		c.waits = append(c.waits, p)
+		c.block()
+	case c.operator || qos == 0:
+		c.hub.metrics.dropped.Inc()
+	default:
 		c.hub.metrics.ended.WithLabelValues("answers").Inc()
 		c.tr.Disconnect(quotaExceeded)
-		return
 	}
-	c.directs = append(c.directs, p)
-	c.enqueue()
 }
 
-// Closed implements the broker's peer: the connection is over.
-func (c *Client) Closed(error) { c.Detach() }
+// sendWaits sends what waited, as far as there is room.
+func (c *Client) sendWaits() {
+	if c.quiet != open {
+		return
+	}
+	for len(c.waits) > 0 && c.room() {
+		c.write(c.waits[0], slot{})
+		c.waits[0] = wire.Publish{}
+		if c.waits = c.waits[1:]; len(c.waits) == 0 {
+			c.waits = nil
+		}
+	}
+}
 
-// SetExpiry changes how long the session outlives the connection.
-func (c *Client) SetExpiry(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expiry = d
-	c.dirty = true
+// changed marks the session for saving. Under c.mu.
+func (c *Client) changed() {
+	if !c.dirty && c.expiry > 0 {
+		c.dirty = true
+		c.hub.saver.touch(c)
+	}
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,14 +16,16 @@ import (
 
 // Reason codes of MQTT 5 that we send.
 const (
-	sessionTakenOver = 0x8e
-	administrative   = 0x98
-	quotaExceeded    = 0x97
-	notAuthorized    = 0x87
-	unspecified      = 0x80
-	filterInvalid    = 0x8f
-	noSharing        = 0x9e
 	notSubscribed    = 0x11
+	unspecified      = 0x80
+	notAuthorized    = 0x87
+	serverBusy       = 0x89
+	sessionTakenOver = 0x8e
+	filterInvalid    = 0x8f
+	idNotFound       = 0x92
+	receiveMaximum   = 0x93
+	quotaExceeded    = 0x97
+	noSharing        = 0x9e
 )
 
 // Config bounds what clients may hold. Zero values mean the defaults of the configuration.
@@ -77,11 +78,14 @@ type Hub struct {
 	snaps    Snapshots
 	logger   *slog.Logger
 	metrics  *metrics
+	places   *places
 	work     *queue
+	blocked  blockedSet
 	saver    *saver
 	states   *throttle
 	seats    seats
-	buffers  sync.Pool
+	buffers  sync.Pool // of *[]byte
+	entries  sync.Pool // of *fanout
 
 	mu        sync.RWMutex
 	users     map[pactwire.UserID][]*Client // replaced, never changed in place
@@ -96,8 +100,11 @@ func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapsh
 	h := &Hub{cfg: cfg.withDefaults(), log: log, sessions: sessions, access: access, snaps: snaps, logger: logger,
 		users: make(map[pactwire.UserID][]*Client), work: newQueue()}
 	h.buffers.New = func() any { b := make([]byte, 0, 1024); return &b }
+	h.entries.New = func() any { return newFanout(h) }
 	h.metrics = newMetrics(reg, h)
-	h.saver = newSaver(sessions, logger)
+	h.places = newPlaces(log)
+	h.blocked.set = make(map[*Client]struct{})
+	h.saver = newSaver(sessions, logger, h.cfg.FlushEvery)
 	h.states = newThrottle(h.cfg.StateEvery)
 	h.seats.taken = make(map[pactwire.SessionKey]*seat)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -106,6 +113,7 @@ func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapsh
 		h.tasks.Go(func() { h.serve(ctx) })
 	}
 	h.tasks.Go(func() { h.housekeep(ctx) })
+	h.tasks.Go(func() { h.places.run(ctx) })
 	h.tasks.Go(func() { h.saver.run(ctx) })
 	h.tasks.Go(func() { h.sendStates(ctx) })
 	return h
@@ -116,10 +124,9 @@ func (h *Hub) Stop(ctx context.Context) error {
 	for _, c := range h.all() {
 		c.Detach()
 	}
-	h.work.close()
 	h.stop()
 	h.tasks.Wait()
-	return h.saver.flush(ctx)
+	return h.saver.flush(ctx, true)
 }
 
 func (h *Hub) buffer() *[]byte { return h.buffers.Get().(*[]byte) }
@@ -167,36 +174,39 @@ func (h *Hub) Clients() int {
 	return n
 }
 
-// entry is an entry on its way to many clients, with its topic spelt once.
-type entry struct {
-	pactwire.Entry
-	name  string
-	topic topics.Topic
-}
-
-func newEntry(e pactwire.Entry) *entry {
-	x := &entry{Entry: e, name: topics.OfStream(e.Stream)}
-	if e.Stream.Kind == pactwire.PactStream {
-		x.topic = topics.Topic{Kind: topics.ActivityKind, Pact: e.Stream.Pact()}
-	} else {
-		x.topic = topics.Topic{Kind: topics.InboxKind, User: e.Stream.User()}
-	}
-	return x
-}
-
 // Publish carries a committed entry to its readers. Entries of one stream come in order; it does not block.
 func (h *Hub) Publish(e pactwire.Entry) {
-	x := newEntry(e)
+	x := h.entries.Get().(*fanout)
+	x.set(e)
 	if u := e.Stream.User(); u != "" {
-		for _, c := range h.of(u) {
-			c.offer(x)
-		}
+		x.user(u)
 	} else {
-		h.readers(e.Stream.Pact(), func(c *Client) { c.offer(x) })
+		h.access.Readers(e.Stream.Pact(), x.user)
 	}
 	for _, c := range h.watching() {
-		c.offer(x)
+		c.offer(&x.entry)
 	}
+	if cap(x.packets[0])+cap(x.packets[1]) <= 128<<10 {
+		x.set(pactwire.Entry{})
+		h.entries.Put(x)
+	}
+}
+
+// fanout is an entry and the step that offers it to a user's clients, kept together so that Publish allocates little.
+type fanout struct {
+	entry
+	user func(pactwire.UserID) bool
+}
+
+func newFanout(h *Hub) *fanout {
+	x := &fanout{}
+	x.user = func(u pactwire.UserID) bool {
+		for _, c := range h.of(u) {
+			c.offer(&x.entry)
+		}
+		return true
+	}
+	return x
 }
 
 // readers calls f for each client of each user who may read p now.
@@ -223,10 +233,9 @@ func (h *Hub) Direct(u pactwire.UserID, topic string, payload, correlation []byt
 	}
 }
 
-// Event sends an unlogged event to a user's inbox.
+// Event sends an unlogged event to a user's inbox. Its id and time are set here.
 func (h *Hub) Event(u pactwire.UserID, e pactwire.Event) {
-	e.ID, e.CreatedAt = h.cfg.NewID(), pactwire.Time(time.Now())
-	body, err := json.Marshal(e)
+	body, err := h.encode(e)
 	if err != nil {
 		h.logger.Error("encode event", "type", e.Type, "error", err)
 		return
@@ -241,7 +250,7 @@ func (h *Hub) DisconnectUser(u pactwire.UserID, reason byte) {
 	}
 }
 
-// housekeep ends who takes nothing, and expires sessions.
+// housekeep looks after those in whom something waits, and expires sessions once a minute.
 func (h *Hub) housekeep(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -250,24 +259,18 @@ func (h *Hub) housekeep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			for _, c := range h.all() {
-				c.endIfStalled(now)
-			}
-			if n%60 == 0 {
-				if _, err := h.sessions.ExpireSessions(ctx, now); err != nil && ctx.Err() == nil {
-					h.logger.Warn("expire sessions", "error", err)
-				}
-			}
+			h.blocked.look(now)
+		}
+		if n%60 == 0 {
+			h.expire(ctx)
 		}
 	}
 }
 
-func (c *Client) endIfStalled(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.stalled.IsZero() && !c.detached && now.Sub(c.stalled) >= c.hub.cfg.StallTimeout {
-		c.hub.metrics.ended.WithLabelValues("stalled").Inc()
-		c.stalled = time.Time{}
-		c.tr.Disconnect(quotaExceeded)
+func (h *Hub) expire(ctx context.Context) {
+	turn, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	if _, err := h.sessions.ExpireSessions(turn, time.Now()); err != nil && ctx.Err() == nil {
+		h.logger.Warn("expire sessions", "error", err)
 	}
 }

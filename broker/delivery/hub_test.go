@@ -30,7 +30,25 @@ type world struct {
 	floor    map[pactwire.Stream]pactwire.Seq
 	sessions map[pactwire.SessionKey]pactwire.Session
 	members  map[pactwire.PactID]map[pactwire.UserID]pactwire.Seq // readers, and where each joined
-	failing  bool
+	failing  bool                                                 // the database is away
+	reads    int                                                  // of the log
+	saves    int
+	expired  []pactwire.SessionKey // by ExpireSessions
+}
+
+var errAway = pactwire.Errorf(pactwire.Unavailable, "the database is away")
+
+func (w *world) fail(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failing = yes
+}
+
+func (w *world) stored(k pactwire.SessionKey) (pactwire.Session, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, ok := w.sessions[k]
+	return s, ok
 }
 
 func newWorld() *world {
@@ -67,8 +85,9 @@ func (w *world) ReadMany(_ context.Context, reqs []pactwire.ReadRequest) ([][]pa
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failing {
-		return nil, pactwire.Errorf(pactwire.Unavailable, "the log is away")
+		return nil, errAway
 	}
+	w.reads++
 	out := make([][]pactwire.Entry, len(reqs))
 	for i, r := range reqs {
 		all := w.entries[r.Stream]
@@ -81,6 +100,10 @@ func (w *world) ReadMany(_ context.Context, reqs []pactwire.ReadRequest) ([][]pa
 func (w *world) Bounds(_ context.Context, ss []pactwire.Stream) ([]pactwire.Bounds, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.failing {
+		return nil, errAway
+	}
+	w.reads++
 	out := make([]pactwire.Bounds, len(ss))
 	for i, s := range ss {
 		out[i] = pactwire.Bounds{Floor: w.floor[s], Head: pactwire.Seq(len(w.entries[s]))}
@@ -91,6 +114,9 @@ func (w *world) Bounds(_ context.Context, ss []pactwire.Stream) ([]pactwire.Boun
 func (w *world) LoadSession(_ context.Context, k pactwire.SessionKey) (pactwire.Session, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.failing {
+		return pactwire.Session{}, false, errAway
+	}
 	s, ok := w.sessions[k]
 	return s, ok, nil
 }
@@ -98,8 +124,14 @@ func (w *world) LoadSession(_ context.Context, k pactwire.SessionKey) (pactwire.
 func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.failing {
+		return errAway
+	}
+	w.saves++
 	for _, s := range list {
-		w.sessions[s.Key] = s
+		if w.sessions[s.Key] = s; s.Expiry <= 0 {
+			delete(w.sessions, s.Key)
+		}
 	}
 	return nil
 }
@@ -107,11 +139,25 @@ func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) error {
 func (w *world) DeleteSession(_ context.Context, k pactwire.SessionKey) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.failing {
+		return errAway
+	}
 	delete(w.sessions, k)
 	return nil
 }
 
-func (w *world) ExpireSessions(context.Context, time.Time) (int, error) { return 0, nil }
+func (w *world) ExpireSessions(_ context.Context, now time.Time) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, s := range w.sessions {
+		if !s.GoneAt.IsZero() && !s.GoneAt.Add(s.Expiry).After(now) {
+			delete(w.sessions, k)
+			w.expired = append(w.expired, k)
+			n++
+		}
+	}
+	return n, nil
+}
 
 func (w *world) Ensure(context.Context, pactwire.UserID) error { return nil }
 func (w *world) Release(pactwire.UserID)                       {}
@@ -149,6 +195,11 @@ func (w *world) Readers(p pactwire.PactID, f func(pactwire.UserID) bool) {
 }
 
 func (w *world) States(_ context.Context, pacts []pactwire.PactID) ([][]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failing {
+		return nil, errAway
+	}
 	out := make([][]byte, len(pacts))
 	for i, p := range pacts {
 		out[i] = fmt.Appendf(nil, `{"pact":%q}`, p)
@@ -157,6 +208,12 @@ func (w *world) States(_ context.Context, pacts []pactwire.PactID) ([][]byte, er
 }
 
 func (w *world) Presences(_ context.Context, p pactwire.PactID) (list []pactwire.Presence, err error) {
+	w.mu.Lock()
+	failing := w.failing
+	w.mu.Unlock()
+	if failing {
+		return nil, errAway
+	}
 	w.Readers(p, func(u pactwire.UserID) bool {
 		list = append(list, pactwire.Presence{PactID: p, UserID: u})
 		return true
@@ -229,6 +286,11 @@ func (e *wireEnd) Disconnect(reason byte) {
 	}
 }
 
+// aborted is what wireEnd notes as the reason of Abort.
+const aborted = 0xff
+
+func (e *wireEnd) Abort() { e.Disconnect(aborted) }
+
 func (e *wireEnd) OnDrained(f func()) { e.drained = f }
 
 func (e *wireEnd) isClosed() (bool, byte) {
@@ -256,6 +318,25 @@ func (e *wireEnd) unstick() {
 
 func newHub(t testing.TB, w *world) *delivery.Hub {
 	return delivery.New(delivery.Config{}, w, w, w, w, slog.New(slog.DiscardHandler), nil)
+}
+
+var quietLog = slog.New(slog.DiscardHandler)
+
+type packet = packets.Packet
+
+// eventually waits for what other goroutines are about to bring about.
+func eventually(t testing.TB, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it did not come to pass in time")
+		}
+	}
 }
 
 func stop(t testing.TB, h *delivery.Hub) {
@@ -398,7 +479,7 @@ func TestRevocationCutsWhoHasBytesWaiting(t *testing.T) {
 		h.Publish(w.commit(feed))
 		w.leave("p", "bob")
 		h.PactsChanged("bob", nil, []pactwire.PactID{"p"})
-		if closed, reason := end.isClosed(); !closed || reason != 0x98 {
+		if closed, reason := end.isClosed(); !closed || reason != aborted {
 			t.Fatalf("closed %v, reason %#x", closed, reason)
 		}
 	})
@@ -704,4 +785,14 @@ type discard struct{}
 func (discard) Send([]byte) error { return nil }
 func (discard) Pending() int      { return 0 }
 func (discard) Disconnect(byte)   {}
+func (discard) Abort()            {}
 func (discard) OnDrained(func())  {}
+
+func subscribeQuietly(c *delivery.Client, filters ...string) {
+	var subs []pactwire.Subscription
+	for _, f := range filters {
+		subs = append(subs, pactwire.Subscription{Filter: f, QoS: 1, RetainHandling: 2})
+	}
+	c.Subscribe(context.Background(), subs)
+	c.AfterSuback()
+}

@@ -3,8 +3,8 @@ package delivery
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	sent, behind, dropped, oversize prometheus.Counter
-	ended                           *prometheus.CounterVec
+	sent, replayed, behind, dropped, oversize prometheus.Counter
+	ended                                     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
@@ -13,6 +13,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	}
 	m := &metrics{
 		sent:     counter("pactwire_messages_sent_total", "Messages handed to connections of members and operators."),
+		replayed: counter("pactwire_messages_replayed_total", "Messages of those sent that were read from the log."),
 		behind:   counter("pactwire_cursors_behind_total", "Times a live cursor fell behind and went on from the log."),
 		dropped:  counter("pactwire_messages_dropped_total", "Live messages of QoS 0 or to operators that found no room."),
 		oversize: counter("pactwire_messages_oversize_total", "Messages larger than the client's Maximum Packet Size."),
@@ -20,7 +21,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Help: "Connections that delivery ended, by reason."}, []string{"reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.sent, m.behind, m.dropped, m.oversize, m.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.sent, m.replayed, m.behind, m.dropped, m.oversize, m.ended, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pactwire_clients", Help: "Live sessions of members and operators on this node."},
 			func() float64 { return float64(h.Clients()) }))
 	}

@@ -60,6 +60,8 @@ type Transport interface {
 	Pending() int
 	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes the connection.
 	Disconnect(reason byte)
+	// Abort closes at once; what waits for the kernel is not sent.
+	Abort()
 	// OnDrained names what to call, from any goroutine, each time nothing waits for the kernel any more.
 	OnDrained(f func())
 }

@@ -5,7 +5,8 @@ import "github.com/pactwire/pactwire"
 // maxWindow is the most unacknowledged messages of one client; its Receive Maximum may lower it.
 const maxWindow = 64
 
-// ring holds what was sent with QoS 1 and is not acknowledged, in order of packet ids. Its bound is the client's window.
+// ring holds what was sent with QoS 1 and is not acknowledged, in order of packet ids, which are consecutive. Its bound is
+// the client's window; who calls push has checked that there is room.
 type ring struct {
 	slots []slot // grows to the window
 	head  int    // index of the oldest
@@ -20,41 +21,65 @@ type slot struct {
 	acked bool
 }
 
-// packetID turns the running counter into 1…65535.
-func packetID(n uint32) uint16 { return uint16(n%65535 + 1) } //nolint:gosec // below 65536
+const packetIDs = 65535 // 1…65535
 
-// push takes the next packet id. The caller has checked that there is room.
+// push takes the next packet id.
 func (r *ring) push(s slot, window int) uint16 {
 	if r.len == len(r.slots) {
 		grown := make([]slot, min(max(4, 2*len(r.slots)), window))
 		for i := range r.len {
-			grown[i] = r.slots[(r.head+i)%len(r.slots)]
+			grown[i] = *r.at(i)
 		}
 		r.slots, r.head = grown, 0
 	}
-	r.slots[(r.head+r.len)%len(r.slots)] = s
-	id := packetID(r.first + uint32(r.len)) //nolint:gosec // at most maxWindow
+	*r.at(r.len) = s
+	id := (r.first+uint32(r.len))%packetIDs + 1 //nolint:gosec // at most maxWindow
 	r.len++
-	return id
+	if s.cur != nil {
+		s.cur.under++
+	}
+	return uint16(id) //nolint:gosec // below 65536
 }
 
-// ack marks a packet id as acknowledged and calls done for each message of the acknowledged front, oldest first. It
-// reports whether the id was under way.
-func (r *ring) ack(id uint16, done func(slot)) bool {
+func (r *ring) at(i int) *slot { return &r.slots[(r.head+i)%len(r.slots)] }
+
+// ack takes a packet id as acknowledged, moves the cursor of its stream to the end of what is acknowledged without a gap,
+// and frees the front of the ring. It reports whether the id was under way.
+func (r *ring) ack(id uint16) bool {
 	if id == 0 || r.len == 0 {
 		return false
 	}
-	i := (int(id) - 1 - int(r.first%65535) + 65535) % 65535
-	if i >= r.len {
+	i := (int(id) - 1 - int(r.first%packetIDs) + packetIDs) % packetIDs
+	if i >= r.len || r.at(i).acked {
 		return false
 	}
-	r.slots[(r.head+i)%len(r.slots)].acked = true
+	r.at(i).acked = true
+	if cur := r.at(i).cur; cur != nil {
+		cur.under--
+		r.advance(cur)
+	}
 	for r.len > 0 && r.slots[r.head].acked {
-		done(r.slots[r.head])
 		r.slots[r.head] = slot{}
 		r.head = (r.head + 1) % len(r.slots)
-		r.first++
+		r.first = (r.first + 1) % packetIDs
 		r.len--
 	}
 	return true
+}
+
+// advance moves a cursor over its acknowledged messages, up to the first that is not.
+func (r *ring) advance(cur *cursor) {
+	if cur.under == 0 {
+		cur.acked = cur.sent // also over what was too large for the client
+		return
+	}
+	for i := range r.len {
+		switch s := r.at(i); {
+		case s.cur != cur:
+		case !s.acked:
+			return
+		default:
+			cur.acked = s.seq
+		}
+	}
 }

@@ -3,29 +3,33 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/pactwire/pactwire"
 )
 
-// saver writes sessions behind the clients' backs: moved cursors once a second, ended connections at once. It holds at
-// most one record a session; what is not yet written is found in it by who comes back.
+// saver is the one writer of sessions, so that an older record never follows a newer one: moved cursors once a second,
+// subscriptions and ended connections at once, many in one call. It holds one record a session at most, of those that
+// ended since the last write that succeeded; who comes back finds them here.
 type saver struct {
 	store  SessionStore
 	logger *slog.Logger
 	every  time.Duration
-	now    chan struct{} // of size 1: someone has ended
+	now    chan struct{} // of size 1: something is not to wait for the tick
 
-	mu      sync.Mutex
-	moved   map[*Client]struct{}
-	parked  map[pactwire.SessionKey]pactwire.Session
-	writing sync.Mutex // one flush at a time, so that an older record never follows a newer one
+	mu     sync.Mutex
+	moved  map[*Client]struct{} // changed since they were written
+	urgent map[*Client]struct{} // of those, the ones that someone waits for
+	parked map[pactwire.SessionKey]*pactwire.Session
+	drops  []pactwire.SessionKey
+	waits  []chan error // one a caller of save and drop; each has room for one
 }
 
-func newSaver(store SessionStore, logger *slog.Logger) *saver {
-	return &saver{store: store, logger: logger, every: time.Second, now: make(chan struct{}, 1),
-		moved: make(map[*Client]struct{}), parked: make(map[pactwire.SessionKey]pactwire.Session)}
+func newSaver(store SessionStore, logger *slog.Logger, every time.Duration) *saver {
+	return &saver{store: store, logger: logger, every: every, now: make(chan struct{}, 1),
+		moved: make(map[*Client]struct{}), urgent: make(map[*Client]struct{}), parked: make(map[pactwire.SessionKey]*pactwire.Session)}
 }
 
 // touch notes that a client's session has changed. May be called under Client.mu.
@@ -35,90 +39,153 @@ func (s *saver) touch(c *Client) {
 	s.moved[c] = struct{}{}
 }
 
-// park takes the session of a connection that has ended.
-func (s *saver) park(c *Client, session pactwire.Session) {
+// save writes a client's session and returns when it is durable.
+func (s *saver) save(ctx context.Context, c *Client) error {
+	return s.wait(ctx, func() { s.urgent[c] = struct{}{} })
+}
+
+// drop deletes a session and returns when it is gone for good.
+func (s *saver) drop(ctx context.Context, key pactwire.SessionKey) error {
+	return s.wait(ctx, func() {
+		delete(s.parked, key)
+		s.drops = append(s.drops, key)
+	})
+}
+
+func (s *saver) wait(ctx context.Context, note func()) error {
+	done := make(chan error, 1)
 	s.mu.Lock()
-	delete(s.moved, c)
-	s.parked[session.Key] = session
+	note()
+	s.waits = append(s.waits, done)
 	s.mu.Unlock()
+	s.hurry()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return &pactwire.Error{Code: pactwire.Unavailable, Message: "your session cannot be stored now; try again", Cause: ctx.Err()}
+	}
+}
+
+func (s *saver) hurry() {
 	select {
 	case s.now <- struct{}{}:
 	default:
 	}
 }
 
-// drop forgets a session and a client that are no more.
-func (s *saver) drop(c *Client) {
+// park takes the session of a connection that has ended.
+func (s *saver) park(c *Client, session pactwire.Session) {
+	s.mu.Lock()
+	delete(s.moved, c)
+	delete(s.urgent, c)
+	s.parked[session.Key] = &session
+	s.mu.Unlock()
+	s.hurry()
+}
+
+// leave forgets a client whose session is not kept.
+func (s *saver) leave(c *Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.moved, c)
+	delete(s.urgent, c)
 }
 
 // find returns a session that is not yet written.
 func (s *saver) find(key pactwire.SessionKey) (pactwire.Session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	session, ok := s.parked[key]
-	return session, ok
+	if p := s.parked[key]; p != nil {
+		return *p, true
+	}
+	return pactwire.Session{}, false
 }
 
-// forget drops what waits for a key.
-func (s *saver) forget(key pactwire.SessionKey) {
+// amend changes a session that is not yet written.
+func (s *saver) amend(key pactwire.SessionKey, f func(*pactwire.Session)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.parked, key)
+	if p := s.parked[key]; p != nil {
+		changed := *p
+		f(&changed)
+		s.parked[key] = &changed
+	}
 }
 
 func (s *saver) run(ctx context.Context) {
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for {
+		all := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.now:
 		case <-tick.C:
+			all = true
 		}
-		if err := s.flush(ctx); err != nil && ctx.Err() == nil {
+		if err := s.flush(ctx, all); err != nil && ctx.Err() == nil {
 			s.logger.Warn("save sessions", "error", err)
 		}
 	}
 }
 
-// flush writes what has changed. What could not be written stays for the next time.
-func (s *saver) flush(ctx context.Context) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+// flush writes what is urgent, or all that has changed; it is called by run, and by Stop after run has ended. What could
+// not be written stays for the next tick.
+func (s *saver) flush(ctx context.Context, all bool) error {
 	s.mu.Lock()
-	moved, parked := s.moved, s.parked
-	batch := make([]pactwire.Session, 0, len(moved)+len(parked))
-	s.moved = make(map[*Client]struct{})
-	for _, session := range parked {
-		batch = append(batch, session)
+	clients := s.urgent
+	s.urgent = make(map[*Client]struct{})
+	for c := range clients {
+		delete(s.moved, c)
 	}
+	if all {
+		maps.Copy(clients, s.moved)
+		s.moved = make(map[*Client]struct{})
+	}
+	ended := make([]*pactwire.Session, 0, len(s.parked))
+	batch := make([]pactwire.Session, 0, len(s.parked)+len(clients))
+	for _, p := range s.parked {
+		ended = append(ended, p)
+		batch = append(batch, *p)
+	}
+	drops, waits := s.drops, s.waits
+	s.drops, s.waits = nil, nil
 	s.mu.Unlock()
-	ended := len(batch)
-	for c := range moved {
+
+	for c := range clients {
 		if session, ok := c.snapshot(); ok {
 			batch = append(batch, session)
 		}
 	}
-	if len(batch) == 0 {
-		return nil
-	}
-	if err := s.store.SaveSessions(ctx, batch); err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for c := range moved {
-			s.moved[c] = struct{}{}
-		}
-		return err
+	err := s.write(ctx, batch, drops)
+	for _, done := range waits {
+		done <- err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, session := range batch[:ended] {
-		if now, ok := s.parked[session.Key]; ok && now.GoneAt.Equal(session.GoneAt) {
-			delete(s.parked, session.Key)
+	if err != nil {
+		maps.Copy(s.moved, clients)
+		return err
+	}
+	for _, p := range ended {
+		if s.parked[p.Key] == p {
+			delete(s.parked, p.Key)
+		}
+	}
+	return nil
+}
+
+func (s *saver) write(ctx context.Context, batch []pactwire.Session, drops []pactwire.SessionKey) error {
+	if len(batch) > 0 {
+		if err := s.store.SaveSessions(ctx, batch); err != nil {
+			return err
+		}
+	}
+	for _, key := range drops {
+		if err := s.store.DeleteSession(ctx, key); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,9 +3,9 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"maps"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/broker/wire"
@@ -64,93 +64,137 @@ func (c *Client) wantSnapshots(f topics.Filter) {
 	}
 }
 
+// owes reports whether a subject is owed already.
+func (c *Client) owes(s snapshot) bool {
+	return slices.ContainsFunc(c.snaps, func(x snapshot) bool {
+		return x.kind == s.kind && x.pact == s.pact && (x.member == "" || x.member == s.member)
+	})
+}
+
 // owed is a snapshot that a worker makes for a client.
 type owed struct {
 	client *Client
 	snapshot
 }
 
-// sendSnapshots makes and sends what the clients are owed. What finds no room stays owed.
-func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) {
+// sendSnapshots makes and sends what the clients are owed. What finds no room, or cannot be read now, stays owed.
+func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 	var list []owed
-	var pacts []pactwire.PactID
 	for _, c := range batch {
 		c.mu.Lock()
-		if !c.detached && c.room() {
+		if !c.detached && c.quiet != afterAck && c.room() {
 			for _, s := range c.snaps {
 				list = append(list, owed{c, s})
-				if s.kind == topics.StateKind && !slices.Contains(pacts, s.pact) {
-					pacts = append(pacts, s.pact)
-				}
 			}
 			c.snaps = nil
 		}
 		c.mu.Unlock()
 	}
 	if len(list) == 0 {
-		return
+		return nil
 	}
-	states := h.statesOf(ctx, pacts)
-	people := make(map[pactwire.PactID][]pactwire.Presence)
+	made := bodies{hub: h, lists: make(map[pactwire.UserID][]byte), people: make(map[pactwire.PactID][]pactwire.Presence)}
+	err := made.readStates(ctx, list)
 	for _, o := range list {
-		if !o.client.stillMay(o.snapshot) {
-			continue
+		if e := made.send(ctx, o); e != nil {
+			err = e
+			o.client.oweAgain(o.snapshot)
 		}
-		switch o.kind {
-		case topics.StateKind:
-			if body := states[o.pact]; body != nil {
-				o.client.show(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body)
+	}
+	return err
+}
+
+func (c *Client) oweAgain(s snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.detached {
+		c.owe(s)
+	}
+}
+
+// bodies are the snapshots of one turn, each read once.
+type bodies struct {
+	hub    *Hub
+	states map[pactwire.PactID][]byte // nil when they could not be read
+	lists  map[pactwire.UserID][]byte
+	people map[pactwire.PactID][]pactwire.Presence
+}
+
+func (b *bodies) readStates(ctx context.Context, list []owed) (err error) {
+	pacts := make(map[pactwire.PactID]struct{})
+	for _, o := range list {
+		if o.kind == topics.StateKind {
+			pacts[o.pact] = struct{}{}
+		}
+	}
+	b.states, err = b.hub.statesOf(ctx, slices.Collect(maps.Keys(pacts)))
+	return err
+}
+
+var errNoStates = errors.New("states could not be read")
+
+// send sends one snapshot, through the permission check of this moment.
+func (b *bodies) send(ctx context.Context, o owed) (err error) {
+	c := o.client
+	if o.pact != "" && !b.hub.access.CanRead(c.key.User, o.pact) {
+		return nil
+	}
+	switch o.kind {
+	case topics.StateKind:
+		if b.states == nil {
+			return errNoStates
+		}
+		if body := b.states[o.pact]; body != nil {
+			c.show(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body, true)
+		}
+	case topics.PactsKind:
+		u := c.key.User
+		body, done := b.lists[u]
+		if !done {
+			if body, err = b.hub.snaps.PactList(ctx, u); err != nil {
+				return err
 			}
-		case topics.PactsKind:
-			body, err := h.snaps.PactList(ctx, o.client.key.User)
-			if err != nil {
-				h.logger.Warn("list pacts", "user", o.client.key.User, "error", err)
+			b.lists[u] = body
+		}
+		c.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: u}, body, true)
+	case topics.PresenceKind:
+		people, done := b.people[o.pact]
+		if !done {
+			if people, err = b.hub.snaps.Presences(ctx, o.pact); err != nil {
+				return err
+			}
+			b.people[o.pact] = people
+		}
+		for _, p := range people {
+			if o.member != "" && o.member != p.UserID {
 				continue
 			}
-			o.client.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: o.client.key.User}, body)
-		case topics.PresenceKind:
-			if _, done := people[o.pact]; !done {
-				list, err := h.snaps.Presences(ctx, o.pact)
-				if err != nil {
-					h.logger.Warn("read presence", "pact", o.pact, "error", err)
-				}
-				people[o.pact] = list
-			}
-			for _, p := range people[o.pact] {
-				if o.member != "" && o.member != p.UserID {
-					continue
-				}
-				if body, err := json.Marshal(p); err == nil {
-					o.client.show(o.snapshot, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body)
-				}
+			if body, err := json.Marshal(p); err == nil {
+				c.show(o.snapshot, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
 			}
 		}
 	}
+	return nil
 }
 
-func (h *Hub) statesOf(ctx context.Context, pacts []pactwire.PactID) map[pactwire.PactID][]byte {
-	if len(pacts) == 0 {
-		return nil
-	}
-	bodies, err := h.snaps.States(ctx, pacts)
-	if err != nil {
-		h.logger.Warn("read states", "error", err)
-		return nil
-	}
+func (h *Hub) statesOf(ctx context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]byte, error) {
 	m := make(map[pactwire.PactID][]byte, len(pacts))
-	for i, p := range pacts {
-		m[p] = bodies[i]
+	if len(pacts) == 0 {
+		return m, nil
 	}
-	return m
+	read, err := h.snaps.States(ctx, pacts)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range pacts {
+		m[p] = read[i]
+	}
+	return m, nil
 }
 
-// stillMay asks the permission check right before sending.
-func (c *Client) stillMay(s snapshot) bool {
-	return s.pact == "" || c.hub.access.CanRead(c.key.User, s.pact)
-}
-
-// show sends one snapshot or change, or owes it until there is room.
-func (c *Client) show(s snapshot, t topics.Topic, body []byte) {
+// show sends one snapshot or change, or owes it until there is room. A change of what a worker is reading for the client,
+// or is to read, is owed as well, lest the older word follow the newer.
+func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.detached || !c.started {
@@ -160,19 +204,25 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte) {
 	if !ok {
 		return
 	}
-	if !c.room() {
-		if !c.operator {
-			if s.kind == topics.PresenceKind {
-				s.member = t.User
-			}
-			c.owe(s)
-		}
-		return
+	if s.kind == topics.PresenceKind {
+		s.member = t.User
 	}
-	c.write(wire.Publish{QoS: qos, Retain: s.retain, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
+	switch {
+	case c.operator:
+		if c.room() {
+			c.write(wire.Publish{QoS: qos, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
+		} else {
+			c.hub.metrics.dropped.Inc()
+		}
+	case !worker && (c.busy || c.quiet != open || c.owes(s)), !c.room():
+		c.owe(s)
+		c.enqueue()
+	default:
+		c.write(wire.Publish{QoS: qos, Retain: s.retain, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
+	}
 }
 
-// PresenceChanged tells a pact's readers of one member's presence.
+// PresenceChanged tells a pact's readers, and operators, of one member's presence.
 func (h *Hub) PresenceChanged(p pactwire.Presence) {
 	body, err := json.Marshal(p)
 	if err != nil {
@@ -181,15 +231,15 @@ func (h *Hub) PresenceChanged(p pactwire.Presence) {
 	}
 	s := snapshot{kind: topics.PresenceKind, pact: p.PactID, member: p.UserID}
 	t := topics.Topic{Kind: topics.PresenceKind, Pact: p.PactID, User: p.UserID}
-	h.readers(p.PactID, func(c *Client) { c.show(s, t, body) })
+	h.readers(p.PactID, func(c *Client) { c.show(s, t, body, false) })
 	for _, c := range h.watching() {
-		c.show(s, t, body)
+		c.show(s, t, body, false)
 	}
 }
 
 // StateChanged tells a pact's readers of its state, at once or as soon as a second has passed since the last time.
 func (h *Hub) StateChanged(p pactwire.PactID) {
-	if h.anyoneWatches(p) {
+	if !h.states.due(p) && h.anyoneWatches(p) {
 		h.states.mark(p)
 	}
 }
@@ -203,7 +253,7 @@ func (h *Hub) anyoneWatches(p pactwire.PactID) (yes bool) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		_, _, yes = c.covers(t)
+		yes = slices.ContainsFunc(c.subs, func(s subscription) bool { return s.filter.Covers(t) })
 	}
 	h.readers(p, ask)
 	for _, c := range h.watching() {
@@ -220,153 +270,26 @@ func (h *Hub) sendStates(ctx context.Context) {
 			return
 		}
 		turn, cancel := context.WithTimeout(ctx, readTimeout)
-		for p, body := range h.statesOf(turn, due) {
+		states, err := h.statesOf(turn, due)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				h.logger.Warn("read states", "pacts", len(due), "error", err)
+			}
+			for _, p := range due {
+				h.states.mark(p) // once more, a second later
+			}
+			continue
+		}
+		for p, body := range states {
 			if body == nil {
 				continue
 			}
 			s, t := snapshot{kind: topics.StateKind, pact: p}, topics.Topic{Kind: topics.StateKind, Pact: p}
-			h.readers(p, func(c *Client) { c.show(s, t, body) })
+			h.readers(p, func(c *Client) { c.show(s, t, body, false) })
 			for _, c := range h.watching() {
-				c.show(s, t, body)
-			}
-		}
-		cancel()
-	}
-}
-
-// PactsChanged tells the hub that a user's membership has changed: wildcards take in what was joined, from before the
-// user's own partner_joined, and nothing more of what was left goes out.
-func (h *Hub) PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID) {
-	for _, c := range h.of(u) {
-		c.pactsChanged(joined, left)
-	}
-}
-
-func (c *Client) pactsChanged(joined []pactwire.Membership, left []pactwire.PactID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.detached {
-		return
-	}
-	for _, p := range left {
-		c.revoke(p)
-	}
-	for _, m := range joined {
-		c.welcome(m)
-	}
-	if _, _, ok := c.covers(topics.Topic{Kind: topics.PactsKind, User: c.key.User}); ok {
-		c.owe(snapshot{kind: topics.PactsKind})
-	}
-	c.changed()
-	if c.waiting() {
-		c.enqueue()
-	}
-}
-
-// revoke ends everything of a pact at once. Bytes that still wait for the kernel cannot be told apart, so with any the
-// connection ends; it comes back through the permission check.
-func (c *Client) revoke(p pactwire.PactID) {
-	c.subs = slices.DeleteFunc(c.subs, func(s subscription) bool { return s.filter.Pact() == p })
-	c.cursors = slices.DeleteFunc(c.cursors, func(cur *cursor) bool {
-		dead := cur.stream.Pact() == p
-		cur.dead = cur.dead || dead
-		return dead
-	})
-	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
-	if c.tr.Pending() > 0 {
-		c.hub.metrics.ended.WithLabelValues("revoked").Inc()
-		c.tr.Disconnect(administrative)
-	}
-}
-
-// welcome lets the client's wildcards take in a pact.
-func (c *Client) welcome(m pactwire.Membership) {
-	stream := pactwire.ActivityOf(m.Pact)
-	for i := range c.subs {
-		s := &c.subs[i]
-		if !s.filter.AllPacts() {
-			continue
-		}
-		if s.QoS > 0 && s.filter.Has(topics.ActivityKind) && c.cursor(stream) == nil {
-			at := before(m.JoinedAt)
-			c.cursors = append(c.cursors, &cursor{stream: stream, acked: at, sent: at, head: at, state: behind,
-				identifiers: c.identifiers(stream)})
-		}
-		for _, kind := range []topics.Kind{topics.StateKind, topics.PresenceKind} {
-			if s.filter.Has(kind) {
-				c.owe(snapshot{kind: kind, pact: m.Pact})
+				c.show(s, t, body, false)
 			}
 		}
 	}
-}
-
-// throttle lets each pact through at most once a period; what comes in between is let through at its end. Its size is
-// bounded by the pacts that changed within the last period and have subscribers.
-type throttle struct {
-	every  time.Duration
-	signal chan struct{} // of size 1
-
-	mu   sync.Mutex
-	due  map[pactwire.PactID]time.Time // when the pact may be told of next
-	last map[pactwire.PactID]time.Time
-}
-
-func newThrottle(every time.Duration) *throttle {
-	return &throttle{every: every, signal: make(chan struct{}, 1),
-		due: make(map[pactwire.PactID]time.Time), last: make(map[pactwire.PactID]time.Time)}
-}
-
-func (t *throttle) mark(p pactwire.PactID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.due[p]; ok {
-		return
-	}
-	t.due[p] = t.last[p].Add(t.every)
-	select {
-	case t.signal <- struct{}{}:
-	default:
-	}
-}
-
-// wait returns the pacts whose time has come; nil when ctx ends.
-func (t *throttle) wait(ctx context.Context) []pactwire.PactID {
-	for {
-		due, next := t.take(time.Now())
-		if len(due) > 0 {
-			return due
-		}
-		var timer <-chan time.Time
-		if next > 0 {
-			timer = time.After(next)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.signal:
-		case <-timer:
-		}
-	}
-}
-
-func (t *throttle) take(now time.Time) (due []pactwire.PactID, next time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for p, at := range t.last {
-		if now.Sub(at) > t.every {
-			delete(t.last, p)
-		}
-	}
-	for p, at := range t.due {
-		if left := at.Sub(now); left > 0 {
-			if next == 0 || left < next {
-				next = left
-			}
-			continue
-		}
-		delete(t.due, p)
-		t.last[p] = now
-		due = append(due, p)
-	}
-	return due, next
 }

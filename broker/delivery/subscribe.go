@@ -9,14 +9,15 @@ import (
 )
 
 // may puts the words' verdict and membership together.
-func (h *Hub) may(id pactwire.Identity, f topics.Filter, v topics.Verdict) bool {
+func (c *Client) may(f topics.Filter, v topics.Verdict) bool {
+	read := c.hub.access.CanRead
 	switch v {
-	case topics.Yes:
+	case topics.Yes, topics.SysFigures:
 		return true
 	case topics.IfMember:
-		return h.access.CanRead(id.UserID, f.Pact())
+		return read(c.key.User, f.Pact())
 	case topics.IfPartner:
-		return h.access.CanRead(id.UserID, f.Pact()) && h.access.CanRead(f.Member(), f.Pact())
+		return read(c.key.User, f.Pact()) && read(f.Member(), f.Pact())
 	}
 	return false
 }
@@ -26,159 +27,206 @@ func (h *Hub) may(id pactwire.Identity, f topics.Filter, v topics.Verdict) bool 
 func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []byte {
 	codes := make([]byte, len(subs))
 	c.mu.Lock()
-	c.fresh = c.fresh[:0]
+	if c.detached {
+		c.mu.Unlock()
+		return slices.Repeat([]byte{unspecified}, len(subs))
+	}
+	c.adopt()
+	former := slices.Clone(c.subs)
+	c.fresh = nil
 	for i, s := range subs {
 		codes[i] = c.subscribe(s)
 	}
-	found := c.follow(subs, codes)
+	found, moved := c.follow(subs, codes)
+	same := !moved && len(found) == 0 && c.kept && slices.Equal(c.subs, former)
+	if slices.ContainsFunc(codes, granted) {
+		c.quiet = afterAck
+	}
 	c.mu.Unlock()
 
-	if err := c.place(ctx, found); err != nil {
-		return c.undo(subs, codes, err)
+	err := c.place(ctx, found)
+	if err == nil && !same && c.keeps() {
+		err = c.hub.saver.save(ctx, c)
 	}
-	if session, ok := c.snapshot(); ok {
-		c.mu.Lock()
-		c.kept = true
-		c.mu.Unlock()
-		if err := c.hub.sessions.SaveSessions(ctx, []pactwire.Session{session}); err != nil {
-			return c.undo(subs, codes, err)
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.hub.logger.Warn("subscribe", "user", c.key.User, "error", err)
+		c.undo(former, codes)
 	}
+	c.prune()
 	return codes
+}
+
+func granted(code byte) bool { return code <= 1 }
+
+func (c *Client) keeps() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expiry > 0
 }
 
 // subscribe takes one filter in. Under c.mu.
 func (c *Client) subscribe(s pactwire.Subscription) byte {
-	identity := pactwire.Identity{UserID: c.key.User}
-	if c.operator {
-		identity.Roles = pactwire.RoleOperator
-	}
-	filter, verdict := topics.Subscribe(identity, false, s.Filter)
+	filter, verdict := topics.Subscribe(c.identity(), false, s.Filter)
 	switch {
 	case verdict == topics.Malformed:
 		return filterInvalid
 	case verdict == topics.SharedNo:
 		return noSharing
-	case !c.hub.may(identity, filter, verdict):
+	case !c.may(filter, verdict):
 		return notAuthorized
 	}
-	granted := subscription{filter: filter, SessionFilter: pactwire.SessionFilter{Filter: s.Filter, QoS: min(s.QoS, 1),
+	sub := subscription{filter: filter, SessionFilter: pactwire.SessionFilter{Filter: s.Filter, QoS: min(s.QoS, 1),
 		Identifier: s.Identifier, RetainHandling: s.RetainHandling, NoLocal: s.NoLocal, RetainAsPub: s.RetainAsPublished}}
 	i := slices.IndexFunc(c.subs, func(x subscription) bool { return x.Filter == s.Filter })
-	known := i >= 0
 	switch {
-	case known:
-		c.subs[i] = granted
+	case i >= 0:
+		sub.unplaced = c.subs[i].unplaced
+		c.subs[i] = sub
 	case len(c.subs) >= c.hub.cfg.Subscriptions:
 		return quotaExceeded
 	default:
-		i = len(c.subs)
-		c.subs = append(c.subs, granted)
+		sub.unplaced = true
+		c.subs = append(c.subs, sub)
 	}
-	if !c.operator && (s.RetainHandling == 0 || s.RetainHandling == 1 && !known) {
-		c.fresh = append(c.fresh, i)
+	if s.RetainHandling == 0 || s.RetainHandling == 1 && i < 0 {
+		c.fresh = append(c.fresh, filter)
 	}
-	return granted.QoS
+	return sub.QoS
 }
 
-// follow brings the cursors in line with the filters and returns those whose place is not known. Under c.mu.
-func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cursor) {
-	want := c.streams()
-	for _, w := range want {
-		cur := c.cursor(w.stream)
-		if cur == nil {
-			cur = &cursor{stream: w.stream}
-			c.cursors = append(c.cursors, cur)
-			found = append(found, cur)
+// adopt gives cursors to the streams that the filters name and that have none: pacts that were joined a moment ago, of
+// which word is on its way. Under c.mu.
+func (c *Client) adopt() {
+	for _, w := range c.streams() {
+		if c.cursor(w.stream) == nil {
+			c.cursors = append(c.cursors, c.arriving(w))
 		}
-		cur.identifiers = c.identifiers(w.stream)
 	}
-	c.cursors = slices.DeleteFunc(c.cursors, func(cur *cursor) bool {
-		cur.dead = !slices.ContainsFunc(want, func(w wanted) bool { return w.stream == cur.stream })
-		return cur.dead
-	})
+}
+
+// arriving is the cursor of a stream that was there before the client could know it, so that it starts where the user's own
+// story does.
+func (c *Client) arriving(w wanted) *cursor {
+	return &cursor{stream: w.stream, acked: w.from, sent: w.from, state: behind, check: true, identifiers: c.identifiers(w.stream)}
+}
+
+// follow makes cursors for what the filters newly name, and returns those whose place is to be read. A place that a
+// subscriber asked for is taken as it is; workers compare it with what is kept. Under c.mu.
+func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cursor, moved bool) {
+	after := make(map[pactwire.Stream]pactwire.Seq)
 	for i, s := range subs {
-		if s.After == nil || codes[i] != 1 {
+		if s.After == nil || codes[i] != 1 || c.operator {
 			continue
 		}
 		filter, _ := topics.ParseFilter(s.Filter)
-		stream, ok := filter.Stream()
-		if !ok {
-			continue
+		if stream, ok := filter.Stream(); ok {
+			after[stream] = *s.After
 		}
-		// A cursor that is moved is a new one: what is under way for the old no longer counts.
-		old := c.cursor(stream)
-		if old == nil {
-			continue
-		}
-		moved := &cursor{stream: stream, acked: *s.After, sent: *s.After, head: max(old.head, *s.After), identifiers: old.identifiers}
-		old.dead = true
-		c.cursors[slices.Index(c.cursors, old)] = moved
-		found = slices.DeleteFunc(found, func(cur *cursor) bool { return cur == old })
 	}
-	return found
+	for _, w := range c.streams() {
+		cur := c.cursor(w.stream)
+		ids := c.identifiers(w.stream)
+		switch at, asked := after[w.stream]; {
+		case asked:
+			// A cursor that is moved is a new one: what is under way for the old counts no longer.
+			if cur != nil {
+				c.bury(cur)
+			}
+			c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: at, sent: at, state: held, check: true, identifiers: ids})
+			moved = true
+		case cur == nil:
+			cur = &cursor{stream: w.stream, identifiers: ids}
+			c.cursors = append(c.cursors, cur)
+			found = append(found, cur)
+		default:
+			cur.identifiers = ids
+		}
+	}
+	return found, moved
 }
 
 // place puts new cursors at the head of their streams. Entries that come meanwhile are seen in cur.head, since the cursors
-// are in place before the heads are read.
+// are findable before the heads are read.
 func (c *Client) place(ctx context.Context, found []*cursor) error {
-	if len(found) == 0 {
-		return nil
-	}
-	streams := make([]pactwire.Stream, len(found))
-	for i, cur := range found {
-		streams[i] = cur.stream
-	}
-	bounds, err := c.hub.log.Bounds(ctx, streams)
-	if err != nil {
-		return err
+	var bounds []pactwire.Bounds
+	if len(found) > 0 {
+		streams := make([]pactwire.Stream, len(found))
+		for i, cur := range found {
+			streams[i] = cur.stream
+		}
+		var err error
+		if bounds, err = c.hub.places.bounds(ctx, streams); err != nil {
+			return err
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, cur := range found {
 		at := bounds[i].Head
-		cur.acked, cur.sent, cur.head = at, at, max(cur.head, at)
+		cur.acked, cur.sent, cur.head, cur.state = at, at, max(cur.head, at), held
+	}
+	for i := range c.subs {
+		c.subs[i].unplaced = false
 	}
 	return nil
 }
 
-// undo takes filters back that could not be placed or stored.
-func (c *Client) undo(subs []pactwire.Subscription, codes []byte, err error) []byte {
-	c.hub.logger.Warn("subscribe", "user", c.key.User, "error", err)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, s := range subs {
-		if codes[i] <= 1 {
+// undo goes back to the filters of before, but for those whose pact was left meanwhile. Under c.mu.
+func (c *Client) undo(former []subscription, codes []byte) {
+	for i := range codes {
+		if granted(codes[i]) {
 			codes[i] = unspecified
-			c.remove(s.Filter)
 		}
 	}
-	c.fresh = c.fresh[:0]
-	return codes
+	c.subs = slices.DeleteFunc(former, func(s subscription) bool {
+		return s.filter.Pact() != "" && !c.operator && !c.hub.access.CanRead(c.key.User, s.filter.Pact())
+	})
+	c.fresh = nil
+	c.changed()
 }
 
-// remove drops a filter and the cursors that only it held. Under c.mu.
-func (c *Client) remove(filter string) bool {
-	i := slices.IndexFunc(c.subs, func(s subscription) bool { return s.Filter == filter })
-	if i < 0 {
-		return false
+// prune drops the cursors that no filter holds any more. Under c.mu.
+func (c *Client) prune() {
+	want := c.streams()
+	for _, cur := range slices.Clone(c.cursors) {
+		if !slices.ContainsFunc(want, func(w wanted) bool { return w.stream == cur.stream }) || cur.state == placing {
+			c.bury(cur)
+		}
 	}
-	c.subs = slices.Delete(c.subs, i, i+1)
-	c.follow(nil, nil)
-	return true
+}
+
+// bury ends a cursor. What is under way for it is forgotten.
+func (c *Client) bury(cur *cursor) {
+	cur.dead = true
+	c.cursors = slices.DeleteFunc(c.cursors, func(x *cursor) bool { return x == cur })
 }
 
 // Unsubscribe drops filters and returns one MQTT 5 reason code for each.
 func (c *Client) Unsubscribe(filters []string) []byte {
 	codes := make([]byte, len(filters))
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for i, f := range filters {
-		if !c.remove(f) {
+		n := len(c.subs)
+		c.subs = slices.DeleteFunc(c.subs, func(s subscription) bool { return s.Filter == f })
+		if len(c.subs) == n {
 			codes[i] = notSubscribed
 		}
 	}
-	c.changed()
+	c.prune()
+	for _, cur := range c.cursors {
+		cur.identifiers = c.identifiers(cur.stream)
+	}
+	keep := c.expiry > 0 && !c.detached
+	c.mu.Unlock()
+	if keep {
+		ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+		defer cancel()
+		if err := c.hub.saver.save(ctx, c); err != nil { // it stays marked, and is written later
+			c.hub.logger.Warn("unsubscribe", "user", c.key.User, "error", err)
+		}
+	}
 	return codes
 }
 
@@ -186,12 +234,10 @@ func (c *Client) Unsubscribe(filters []string) []byte {
 func (c *Client) AfterSuback() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, i := range c.fresh {
-		if i < len(c.subs) {
-			c.wantSnapshots(c.subs[i].filter)
-		}
+	for _, f := range c.fresh {
+		c.wantSnapshots(f)
 	}
-	c.fresh = c.fresh[:0]
+	c.fresh = nil
 	c.settle()
 }
 
@@ -200,38 +246,48 @@ func (c *Client) Start() {
 	c.mu.Lock()
 	c.started = true
 	for i := range c.subs {
-		if c.subs[i].RetainHandling == 0 {
+		if c.subs[i].RetainHandling != 2 {
 			c.wantSnapshots(c.subs[i].filter)
 		}
 	}
 	c.settle()
-	join := c.autoJoin
+	join := c.autoJoin && c.device == "" && !c.operator
 	c.mu.Unlock()
 	if join {
 		c.join()
 	}
 }
 
-// settle lets cursors that waited for their first snapshots go on: workers make the snapshots first. Under c.mu.
+// settle lets what waited for an acknowledgement go on: snapshots first, where there are any. Under c.mu.
 func (c *Client) settle() {
 	for _, cur := range c.cursors {
-		if cur.state == starting {
+		if cur.state == held {
 			cur.state = behind
 		}
+	}
+	if c.quiet = open; len(c.snaps) > 0 {
+		c.quiet = afterSnapshots
+	} else if !c.busy {
+		c.splice()
+		c.sendWaits()
 	}
 	if c.waiting() {
 		c.enqueue()
 	}
 }
 
-// join subscribes to the inbox and all pacts without being asked.
+// join subscribes to the inbox and all pacts without being asked. One that fails ends the connection: it comes back.
 func (c *Client) join() {
-	ctx, cancel := context.WithTimeout(context.Background(), c.hub.cfg.StallTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	var subs []pactwire.Subscription
 	for _, f := range []string{topics.Inbox(c.key.User), "pacts/+/activity", "pacts/+/state", "pacts/+/presence/+"} {
 		subs = append(subs, pactwire.Subscription{Filter: f, QoS: 1, RetainHandling: 1})
 	}
-	c.Subscribe(ctx, subs)
+	if codes := c.Subscribe(ctx, subs); slices.Contains(codes, unspecified) {
+		c.hub.metrics.ended.WithLabelValues("auto_join").Inc()
+		c.tr.Disconnect(serverBusy)
+		return
+	}
 	c.AfterSuback()
 }

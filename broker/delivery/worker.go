@@ -2,21 +2,16 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/pactwire/pactwire"
-	"github.com/pactwire/pactwire/broker/wire"
-	"github.com/pactwire/pactwire/topics"
 )
 
 // How much one turn of a worker takes on.
 const (
 	clientsATurn = 32
-	streamsATurn = 16 // of one client
-	entriesATurn = 64 // of one stream
+	entriesATurn = 512 // of all clients together, but at least entriesMin
+	entriesMin   = 16  // of one client
 	readTimeout  = 5 * time.Second
 )
 
@@ -25,7 +20,6 @@ type queue struct {
 	mu     sync.Mutex
 	wait   []*Client
 	signal chan struct{} // of size 1
-	closed bool
 }
 
 func newQueue() *queue { return &queue{signal: make(chan struct{}, 1)} }
@@ -44,35 +38,25 @@ func (q *queue) notify() {
 	}
 }
 
-func (q *queue) close() {
-	q.mu.Lock()
-	q.closed, q.wait = true, nil
-	q.mu.Unlock()
-	q.notify()
-}
-
 // take waits for clients and returns some of them; nil at the end.
 func (q *queue) take(ctx context.Context) []*Client {
 	for {
 		q.mu.Lock()
-		if q.closed {
-			q.mu.Unlock()
-			q.notify()
-			return nil
-		}
-		if n := min(len(q.wait), clientsATurn); n > 0 {
-			batch := append([]*Client(nil), q.wait[:n]...)
-			if q.wait = q.wait[n:]; len(q.wait) == 0 {
-				q.wait = nil
-			}
-			more := len(q.wait) > 0
-			q.mu.Unlock()
-			if more {
-				q.notify()
-			}
-			return batch
+		n := min(len(q.wait), clientsATurn)
+		batch := slices.Clone(q.wait[:n])
+		clear(q.wait[:n])
+		if q.wait = q.wait[n:]; len(q.wait) == 0 {
+			q.wait = nil
+		} else {
+			q.notify() // for another worker
 		}
 		q.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if n > 0 {
+			return batch
+		}
 		select {
 		case <-q.signal:
 		case <-ctx.Done():
@@ -81,7 +65,7 @@ func (q *queue) take(ctx context.Context) []*Client {
 	}
 }
 
-// serve is a worker: for each waiting client it sends what waits for room, makes snapshots and reads the log.
+// serve is a worker: for each waiting client it makes snapshots and then reads the log.
 func (h *Hub) serve(ctx context.Context) {
 	for {
 		batch := h.work.take(ctx)
@@ -90,158 +74,138 @@ func (h *Hub) serve(ctx context.Context) {
 		}
 		for _, c := range batch {
 			c.mu.Lock()
-			c.queued = false
+			c.queued, c.busy = false, true
 			c.mu.Unlock()
 		}
 		turn, cancel := context.WithTimeout(ctx, readTimeout)
-		h.sendSnapshots(turn, batch)
-		err := h.catchUp(turn, batch)
+		shown := h.sendSnapshots(turn, batch)
+		read := h.catchUp(turn, batch, shown == nil)
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			h.logger.Warn("read the log", "error", err)
-			h.again(ctx, batch)
-		}
-	}
-}
-
-// again gives clients another turn after a failed read, a little later.
-func (h *Hub) again(ctx context.Context, batch []*Client) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(200 * time.Millisecond):
-	}
-	for _, c := range batch {
-		c.wake()
-	}
-}
-
-// reading is one stream that is read for one client.
-type reading struct {
-	client *Client
-	cur    *cursor
-	after  pactwire.Seq
-	limit  int
-}
-
-// catchUp reads the log for the clients' cursors that are behind.
-func (h *Hub) catchUp(ctx context.Context, batch []*Client) error {
-	var reads []reading
-	var reqs []pactwire.ReadRequest
-	for _, c := range batch {
-		for _, r := range c.readings() {
-			reads = append(reads, r)
-			reqs = append(reqs, pactwire.ReadRequest{Stream: r.cur.stream, After: r.after, Limit: r.limit})
-		}
-	}
-	if len(reqs) == 0 {
-		return nil // what waits and found no room has begun to count
-	}
-	entries, err := h.log.ReadMany(ctx, reqs)
-	if err != nil {
-		return err
-	}
-	for i, r := range reads {
-		if len(entries[i]) > 0 && entries[i][0].Seq != r.after+1 {
-			if err := h.reset(ctx, r, entries[i][0].Seq); err != nil {
-				return err
+		for _, err := range []error{shown, read} {
+			if err != nil && ctx.Err() == nil {
+				h.logger.Warn("serve clients", "clients", len(batch), "error", err)
 			}
 		}
-		r.client.replay(r, entries[i])
-	}
-	for _, c := range batch {
-		c.mu.Lock()
-		c.goOn()
-		c.mu.Unlock()
-	}
-	return nil
-}
-
-// goOn asks for another turn while there is something to send and room for it; without room the clock begins to run.
-// Under c.mu.
-func (c *Client) goOn() {
-	switch {
-	case c.detached || !c.waiting():
-	case c.room():
-		c.enqueue()
-	case c.stalled.IsZero():
-		c.stalled = time.Now()
-	}
-}
-
-// readings chooses what to read for a client, and sends the answers that waited.
-func (c *Client) readings() (rs []reading) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.detached {
-		return nil
-	}
-	for len(c.directs) > 0 && c.room() {
-		c.write(c.directs[0], slot{})
-		c.directs = c.directs[1:]
-	}
-	free := c.window - c.ring.len
-	if !c.room() {
-		c.goOn()
-		return nil
-	}
-	for _, cur := range c.cursors {
-		if cur.state == behind && len(rs) < streamsATurn && free > 0 {
-			rs = append(rs, reading{client: c, cur: cur, after: cur.sent, limit: min(entriesATurn, free)})
+		for _, c := range batch {
+			c.endTurn(shown != nil || read != nil)
 		}
 	}
-	return rs
 }
 
-// replay sends what was read, and splices a cursor that has come to the head into live delivery. Between the read and now
-// nothing else has sent for it: a cursor that is behind is served by the worker that took its client.
-func (c *Client) replay(r reading, entries []pactwire.Entry) {
-	p := r.cur.stream.Pact()
-	allowed := p == "" || c.hub.access.CanRead(c.key.User, p)
+// endTurn gives a client back. What could not be read is tried again at the next look.
+func (c *Client) endTurn(failed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cur := r.cur
-	if c.detached || cur.dead || cur.state != behind || !allowed {
+	c.busy = false
+	if c.quiet == afterSnapshots && (len(c.snaps) == 0 || failed || !c.room()) {
+		c.quiet = open
+	}
+	c.sendWaits()
+	if !c.waiting() {
 		return
 	}
-	for _, e := range entries {
-		if e.Seq <= cur.sent {
-			continue
-		}
-		if !c.room() || e.Seq != cur.sent+1 {
-			break
-		}
-		c.sendEntry(cur, newEntry(e))
+	if failed || c.ring.len > c.window/2 {
+		c.block()
+		return
 	}
-	if cur.sent >= cur.head && len(entries) < r.limit && (len(entries) == 0 || cur.sent >= entries[len(entries)-1].Seq) {
-		cur.state = live
+	c.enqueue()
+}
+
+// waiting reports whether there is something to send that a worker has to see to, or that waits for room.
+func (c *Client) waiting() bool {
+	return len(c.waits) > 0 || len(c.snaps) > 0 || slices.ContainsFunc(c.cursors, func(cur *cursor) bool { return cur.state == behind })
+}
+
+// enqueue asks for a worker, or for a look later when there is no room. A client that a worker has is seen to at the end of
+// its turn, one that is about to get its SUBACK or CONNACK after that.
+func (c *Client) enqueue() {
+	switch {
+	case c.queued || c.busy || c.detached || c.quiet == afterAck:
+	case !c.room():
+		c.block()
+	default:
+		c.queued = true
+		c.hub.work.push(c)
 	}
 }
 
-// reset tells a client that what lies before seq is no longer kept, and moves the cursor there.
-func (h *Hub) reset(ctx context.Context, r reading, seq pactwire.Seq) error {
-	bounds, err := h.log.Bounds(ctx, []pactwire.Stream{r.cur.stream})
-	if err != nil {
-		return err
+// block has the client looked after until nothing waits in it.
+func (c *Client) block() {
+	if c.stalled.IsZero() {
+		c.stalled, c.pending = time.Now(), c.tr.Pending()
 	}
-	data, err := json.Marshal(pactwire.FeedReset{Stream: topics.OfStream(r.cur.stream), FromSeq: seq, HeadSeq: bounds[0].Head})
-	if err != nil {
-		return err
+	if !c.blocked && !c.detached {
+		c.blocked = true
+		c.hub.blocked.add(c)
 	}
-	body, err := json.Marshal(pactwire.Event{ID: h.cfg.NewID(), Type: pactwire.EventFeedReset, Data: data,
-		CreatedAt: pactwire.Time(time.Now())})
-	if err != nil {
-		return err
-	}
-	c := r.client
+}
+
+// wake is called when the transport has drained.
+func (c *Client) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if seq > bounds[0].Floor+1 {
-		return errors.New("the log has a hole")
+	c.stalled, c.lossy = time.Time{}, false
+	c.sendWaits()
+	if c.waiting() {
+		c.enqueue()
 	}
-	if r.cur.dead || r.cur.state != behind || r.cur.sent != r.after || !c.room() {
-		return nil
+}
+
+// look sees after a client in which something waits: it goes on where there is room, and is ended when it took nothing for
+// long. It reports whether to look again.
+func (c *Client) look(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lossy && c.fits() {
+		c.lossy = false
 	}
-	r.cur.sent, r.cur.acked = seq-1, seq-1
-	c.write(wire.Publish{QoS: 1, Topic: topics.Inbox(c.key.User), Payload: body}, slot{})
-	return nil
+	c.sendWaits()
+	if c.detached || !c.waiting() && !c.lossy {
+		c.blocked, c.stalled = false, time.Time{}
+		return false
+	}
+	if c.room() || !c.started {
+		c.stalled = time.Time{}
+		c.enqueue()
+		return true
+	}
+	p := c.tr.Pending()
+	if c.stalled.IsZero() || p < c.pending {
+		c.stalled = now
+	}
+	c.pending = p
+	if now.Sub(c.stalled) >= c.hub.cfg.StallTimeout {
+		c.stalled = now
+		c.hub.metrics.ended.WithLabelValues("stalled").Inc()
+		c.tr.Disconnect(quotaExceeded)
+	}
+	return true
+}
+
+// blockedSet holds the clients in which something waits. The number of clients bounds it.
+type blockedSet struct {
+	mu  sync.Mutex
+	set map[*Client]struct{}
+}
+
+func (b *blockedSet) add(c *Client) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set[c] = struct{}{}
+}
+
+// look has each client looked after.
+func (b *blockedSet) look(now time.Time) {
+	b.mu.Lock()
+	list := make([]*Client, 0, len(b.set))
+	for c := range b.set {
+		list = append(list, c)
+	}
+	clear(b.set)
+	b.mu.Unlock()
+	for _, c := range list {
+		if c.look(now) {
+			b.add(c)
+		}
+	}
 }

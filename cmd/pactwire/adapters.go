@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -168,13 +167,6 @@ type why struct{ *bridge.Membership }
 func (w why) Why(ctx context.Context, u pactwire.UserID, p pactwire.PactID) (httpapi.Explanation, error) {
 	e, err := w.Membership.Why(ctx, u, p)
 	return httpapi.Explanation{UserID: u, PactID: p, CanRead: e.CanRead, CanCommand: e.CanCommand, Because: e.Because, Involved: e.Involved}, err
-}
-
-// inbox and history are the bridge's.
-type feed struct{ *bridge.Bridge }
-
-func (f feed) Inbox(ctx context.Context, id pactwire.Identity, after pactwire.Seq, limit int) ([]json.RawMessage, bool, error) {
-	return f.Bridge.Inbox(ctx, id, after, limit)
 }
 
 // events takes signed webhooks.

@@ -69,7 +69,11 @@ func Connect(ctx context.Context, nc net.Conn, opts Options, h Handler) (*Conn, 
 		size = 2048
 	}
 	c := &Conn{nc: nc, opts: opts, handler: h, buf: make([]byte, 0, size)}
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() {
+		if nc.SetDeadline(time.Unix(1, 0)) != nil {
+			nc.Close()
+		}
+	})
 	ack, err := c.connect()
 	if !stop() && err == nil {
 		err = ctx.Err()

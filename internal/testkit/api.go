@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -162,12 +163,21 @@ func (s *Server) Inbox(user pactwire.UserID) []pactwire.Event {
 	}
 }
 
-// Metrics reads /metrics.
-func (s *Server) Metrics() string {
+// Metric reads one figure of /metrics, given with its labels if it has any; what is not there is 0.
+func (s *Server) Metric(name string) float64 {
 	s.t.Helper()
 	code, body, err := s.Call("", http.MethodGet, "/metrics", nil)
 	if err != nil || code != http.StatusOK {
 		s.t.Fatalf("GET /metrics: %d %v", code, err)
 	}
-	return string(body)
+	for l := range strings.Lines(string(body)) {
+		if rest, ok := strings.CutPrefix(l, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			if err != nil {
+				s.t.Fatalf("%s: %v", name, err)
+			}
+			return v
+		}
+	}
+	return 0
 }

@@ -67,7 +67,7 @@ func TestProxy(t *testing.T) {
 			if err != nil {
 				return
 			}
-			go io.Copy(c, c) //nolint:errcheck // an echo until the connection is cut
+			go io.Copy(c, c) // an echo until the connection is cut
 		}
 	}()
 	p := NewProxy(t, l.Addr().String())

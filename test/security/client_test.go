@@ -169,7 +169,9 @@ func (c *client) where(f func(packet) bool) (out []packet) {
 	return out
 }
 
-func (c *client) of(kind byte) []packet { return c.where(func(p packet) bool { return p.kind == kind }) }
+func (c *client) of(kind byte) []packet {
+	return c.where(func(p packet) bool { return p.kind == kind })
+}
 
 // messages are the PUBLISH packets on topics that begin with prefix.
 func (c *client) messages(prefix string) []packet {
@@ -330,4 +332,3 @@ func (c *client) endedWith() byte {
 	}
 	return 0
 }
-

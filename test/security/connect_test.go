@@ -67,7 +67,10 @@ func TestTrapWillReachesNobody(t *testing.T) {
 	alice.mustSub("users/alice/inbox")
 	topic := "pacts/" + string(pact.ID) + "/presence/alice"
 	online := func(want bool) func() bool {
-		return func() bool { m := bob.messages(topic); return len(m) > 0 && strings.Contains(m[len(m)-1].payload, fmt.Sprintf(`"isOnline":%v`, want)) }
+		return func() bool {
+			m := bob.messages(topic)
+			return len(m) > 0 && strings.Contains(m[len(m)-1].payload, fmt.Sprintf(`"isOnline":%v`, want))
+		}
 	}
 	testkit.Eventually(t, limit, "alice is online", online(true))
 	alice.drop()
@@ -265,7 +268,7 @@ func TestTrapTakeoverOfManyAtOnce(t *testing.T) {
 	s := testkit.Start(t, map[string]string{"presence.grace": "5s"})
 	pact := s.NewPact("alice", "bob")
 	bob := connect(t, s, opts{user: "bob"})
-	bob.mustSub("pacts/+/presence/alice")
+	bob.mustSub("pacts/+/presence/+")
 	first := connect(t, s, opts{user: "alice", id: "one", v: 5, keep: true, props: prop32(propExpiry, 600)})
 	first.mustSub("pacts/+/activity")
 	topic := "pacts/" + string(pact.ID) + "/presence/alice"

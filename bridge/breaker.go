@@ -1,0 +1,114 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+const (
+	breakAfter = 5               // failures in a row, of more than one person, open the breaker
+	probeEvery = 3 * time.Second // while it is open
+)
+
+// breaker holds calls back after failures in a row, and lets one through at a time to see whether the service is back. It
+// opens only when the calls of more than one person failed: what the service cannot do for one must not keep others
+// waiting.
+type breaker struct {
+	mu     sync.Mutex
+	failed int             // in a row
+	who    pactwire.UserID // of the first of them
+	many   bool            // another person's failed too
+	misled bool            // the last failure is our own configuration's fault
+	cause  error
+	probe  time.Time     // when the next call may be tried, while open
+	closed chan struct{} // closed and replaced when the breaker closes
+}
+
+func newBreaker() *breaker { return &breaker{closed: make(chan struct{})} }
+
+// state is nil while calls go well enough, else what the last one failed of.
+func (k *breaker) state() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.misled:
+		return errors.Join(errors.New("the habits-service does not accept our credentials, or is none: look at habits.url and habits.secret"), k.cause)
+	case k.failed >= breakAfter:
+		return errors.Join(errors.New("the habits-service does not answer; check-ins are kept and retried"), k.cause)
+	}
+	return nil
+}
+
+// held reports whether calls are held back. Under k.mu.
+func (k *breaker) held() bool { return k.failed >= breakAfter && k.many }
+
+// open reports whether calls are held back.
+func (k *breaker) open() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held()
+}
+
+// failing reports whether nobody's call has worked for some time.
+func (k *breaker) failing() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.failed >= breakAfter
+}
+
+// enter waits until a call may be made; false when ctx ends.
+func (k *breaker) enter(ctx context.Context) bool {
+	for {
+		k.mu.Lock()
+		wait := time.Until(k.probe)
+		if held := k.held(); !held || wait <= 0 {
+			if held {
+				k.probe = time.Now().Add(probeEvery)
+			}
+			k.mu.Unlock()
+			return ctx.Err() == nil
+		}
+		closed := k.closed
+		k.mu.Unlock()
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-closed:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// succeed notes that the service answered.
+func (k *breaker) succeed() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held() {
+		close(k.closed)
+		k.closed = make(chan struct{})
+	}
+	k.failed, k.who, k.many, k.misled, k.cause = 0, "", false, false, nil
+}
+
+// fail notes a call for u that had no answer, or none that stands.
+func (k *breaker) fail(u pactwire.UserID, err error, misled bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.held()
+	k.failed++
+	if k.who == "" {
+		k.who = u
+	}
+	k.many = k.many || k.who != u
+	k.cause, k.misled = err, misled
+	if !before && k.held() {
+		k.probe = time.Now().Add(probeEvery)
+	}
+}

@@ -1,0 +1,125 @@
+package bridge
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// request is a journalled check-in: all that is needed to work on it after a restart.
+type request struct {
+	Command pactwire.Command        `json:"command"`
+	Call    pactwire.CheckinRequest `json:"call"`
+	Key     string                  `json:"key"` // Idempotency-Key, the same on every attempt
+	At      time.Time               `json:"at"`
+	Sender  pactwire.UserID         `json:"sender"`
+	Name    string                  `json:"name"`
+}
+
+// requestIn reads a journalled check-in back. A token is never stored, so the sender is a name and an id.
+func requestIn(rec *pactwire.CommandRecord) (request, error) {
+	var req request
+	if err := json.Unmarshal(rec.Request, &req); err != nil {
+		return req, err
+	}
+	req.Command.Sender = pactwire.Identity{UserID: req.Sender, UserName: req.Name}
+	req.Call.IdempotencyKey, req.Call.ReceivedAt = req.Key, req.At
+	return req, nil
+}
+
+// journal keeps a check-in for the worker, once everything is decided that needs no habits-service.
+func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
+	call := requestOf(cmd)
+	if p, ok := op.b.members.Pact(cmd.Pact); ok {
+		if call.HabitGoalID == "" {
+			call.HabitGoalID = p.HabitGoalID
+		}
+		if call.HabitGoalID != p.HabitGoalID {
+			return op.refuse(cmd, res, pactwire.FieldErrorf("habitGoalId", "this pact is about another habit: leave habitGoalId out or send the pact's"))
+		}
+	}
+	if err := op.dates(&call); err != nil {
+		if e := pactwire.AsError(err); !e.Retryable() {
+			return op.refuse(cmd, res, e)
+		}
+		return err
+	}
+	if call.ProofMedia == nil {
+		call.ProofMedia = []pactwire.Media{}
+	}
+	kept := *cmd
+	kept.Sender = pactwire.Identity{}
+	body, err := json.Marshal(request{Command: kept, Call: call, Key: op.b.cfg.NewID(), At: cmd.ReceivedAt,
+		Sender: cmd.Sender.UserID, Name: cmd.Sender.UserName})
+	if err != nil {
+		return err
+	}
+	id, err := op.tx.NextCommandID()
+	if err != nil {
+		return err
+	}
+	rec := pactwire.CommandRecord{ID: id, User: cmd.Sender.UserID, Key: cmd.ID, Request: body, AcceptedAt: op.now}
+	if err := op.tx.PutCommand(rec); err != nil {
+		return err
+	}
+	res.journal = id
+	op.pending = append(op.pending, cmd.Sender.UserID)
+	return nil
+}
+
+// How far from now a check-in may lie, in days of the sender's own; see docs/guarantees.md.
+const (
+	backfillDays = 2               // a date that was chosen
+	lateDays     = 7               // a time at which it happened
+	clockLead    = 5 * time.Minute // what a clock may be ahead
+)
+
+// dates fixes the day that a check-in is about, in the sender's zone, or says why it cannot be that day. It is fixed when
+// the command is accepted: a late attempt must not become another day.
+func (op *operation) dates(call *pactwire.CheckinRequest) error {
+	today, zone, err := op.b.cfg.LocalDay(op.tx, call.UserID, call.ReceivedAt)
+	if err != nil {
+		return err
+	}
+	call.TimeZone = zone
+	day, back, field := today, backfillDays, "scheduledDate"
+	if call.OccurredAt != nil {
+		at := call.OccurredAt.Std()
+		if at.After(call.ReceivedAt.Add(clockLead)) {
+			return pactwire.FieldErrorf("occurredAt", "this lies in the future; the sender's clock is wrong")
+		}
+		if at.After(call.ReceivedAt) {
+			now := pactwire.Time(call.ReceivedAt)
+			at, call.OccurredAt = call.ReceivedAt, &now
+		}
+		if day, _, err = op.b.cfg.LocalDay(op.tx, call.UserID, at); err != nil {
+			return err
+		}
+		back, field = lateDays, "occurredAt"
+	}
+	if call.ScheduledDate != "" {
+		if apart := daysBetween(day, call.ScheduledDate); call.OccurredAt != nil && (apart > 1 || apart < -1) {
+			return pactwire.FieldErrorf("scheduledDate", "the date and the time at which it happened are more than a day apart")
+		}
+		day, field = call.ScheduledDate, "scheduledDate"
+	}
+	switch ago := daysBetween(day, today); {
+	case ago < 0:
+		return pactwire.FieldErrorf(field, "this day has not begun; check in when it has")
+	case ago > back:
+		return pactwire.FieldErrorf(field, "too long ago: at most %d days back", back)
+	}
+	call.ScheduledDate = day
+	return nil
+}
+
+// daysBetween counts the days from one date to another. Both were checked when they were parsed.
+func daysBetween(from, to pactwire.LocalDate) int {
+	a, errA := time.Parse(time.DateOnly, string(from))
+	b, errB := time.Parse(time.DateOnly, string(to))
+	if errA != nil || errB != nil {
+		return 0
+	}
+	return int(b.Sub(a) / (24 * time.Hour))
+}

@@ -1,0 +1,399 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// loading is a read under way for a user. Changes that are learned meanwhile make it start over, since it may have read
+// what was before.
+type loading struct {
+	refs  int // who waits
+	dirty bool
+	done  chan struct{}
+	err   error
+}
+
+// Bounds of reads.
+const (
+	loadBatch   = 256 // users of one read
+	loadTimeout = 5 * time.Second
+	loadsApart  = 8 // of a remote service, when a batch failed: users read at the same time
+)
+
+// Ensure makes the user's pacts known, and holds them until Release. It fails with Unavailable.
+func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
+	m.mu.Lock()
+	if h := m.users[u]; h != nil && (!m.cfg.Remote || m.current(h)) {
+		m.hold(u, h, 1)
+		m.mu.Unlock()
+		return nil
+	}
+	l := m.waiting[u]
+	if l == nil {
+		l = &loading{done: make(chan struct{})}
+		m.waiting[u] = l
+	}
+	l.refs++
+	m.mu.Unlock()
+	nudge(m.want)
+	select {
+	case <-l.done:
+		return l.err
+	case <-ctx.Done():
+		return m.abandon(u, l)
+	}
+}
+
+// current reports whether what is known of a user needs no read before it is relied upon: it is fresh, or is kept fresh in
+// the background because it is held. Under m.mu.
+func (m *Membership) current(h *holding) bool {
+	age := time.Since(h.readAt)
+	return age <= m.cfg.TTL || h.refs > 0 && age <= m.cfg.Stale
+}
+
+// hold notes n more who rely on a user being known. Under m.mu.
+func (m *Membership) hold(u pactwire.UserID, h *holding, n int) {
+	if h.refs += n; h.refs > 0 {
+		delete(m.idle, u)
+	}
+}
+
+// abandon takes back one wait for l, unless it came true meanwhile.
+func (m *Membership) abandon(u pactwire.UserID, l *loading) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-l.done:
+		return l.err
+	default:
+	}
+	l.refs--
+	return pactwire.Errorf(pactwire.Unavailable, "your pacts could not be read in time; try again")
+}
+
+// read loads users in batches, so that a storm of connections costs few reads.
+func (m *Membership) read(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			m.fail(ctx.Err())
+			return
+		case <-m.want:
+		}
+		for {
+			batch := m.waitingBatch()
+			if len(batch) == 0 {
+				break
+			}
+			read := time.Now()
+			pacts, since, err := m.fetch(ctx, batch)
+			seen := m.fill(batch, pacts, since, read, err)
+			m.record(ctx, seen, read)
+		}
+	}
+}
+
+func (m *Membership) waitingBatch() []pactwire.UserID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	batch := make([]pactwire.UserID, 0, min(len(m.waiting), loadBatch))
+	for u, l := range m.waiting {
+		if len(batch) == loadBatch {
+			break
+		}
+		l.dirty = false
+		batch = append(batch, u)
+	}
+	return batch
+}
+
+// fetch reads users' pacts. Of a remote service what could be read is returned also when some could not; who is missing
+// then could not.
+func (m *Membership) fetch(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	since, err := m.since(ctx, users)
+	if err != nil {
+		return nil, nil, err
+	}
+	pacts, err := m.pacts(ctx, users)
+	if err == nil {
+		if pacts == nil {
+			pacts = make(map[pactwire.UserID][]pactwire.Pact, len(users))
+		}
+		for _, u := range users {
+			if _, ok := pacts[u]; !ok {
+				pacts[u] = nil // was read, and has none
+			}
+		}
+		return pacts, since, nil
+	}
+	if !m.cfg.Remote || len(users) == 1 {
+		return nil, nil, err
+	}
+	pacts, err = m.apart(ctx, users)
+	return pacts, since, err
+}
+
+// apart reads users one by one, so that one whom the service cannot answer for does not fail the others.
+func (m *Membership) apart(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var failed error
+	all := make(map[pactwire.UserID][]pactwire.Pact, len(users))
+	slots := make(chan struct{}, loadsApart) // full: the next waits
+	for _, u := range users {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			pacts, err := m.pacts(ctx, []pactwire.UserID{u})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = err
+				return
+			}
+			all[u] = pacts[u]
+		})
+	}
+	wg.Wait()
+	return all, failed
+}
+
+// fail ends all waits: the view is stopping.
+func (m *Membership) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for u, l := range m.waiting {
+		l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "the server is stopping; try again", Cause: err}
+		delete(m.waiting, u)
+		close(l.done)
+	}
+}
+
+// fill makes what was read known and ends the waits for it. It returns the pacts that were read of a remote service.
+func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, read time.Time, err error) (seen []pactwire.Pact) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, u := range users {
+		l := m.waiting[u]
+		if l == nil {
+			continue
+		}
+		list, ok := pacts[u]
+		if ok && l.dirty {
+			continue // learned of a change while reading: read again
+		}
+		delete(m.waiting, u)
+		h := m.users[u]
+		switch {
+		case ok:
+			if h == nil {
+				h = &holding{pacts: make(map[pactwire.PactID]pactwire.Seq)}
+				m.users[u] = h
+				m.idle[u] = struct{}{}
+			}
+			m.know(u, h, list, since[u], read)
+			if m.cfg.Remote {
+				seen = append(seen, list...)
+			}
+		case h == nil || time.Since(h.readAt) > m.cfg.Stale:
+			if !errors.Is(err, context.Canceled) {
+				m.log.Warn("read pacts", "user", u, "error", err)
+			}
+			l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "your pacts cannot be read now; try again", Cause: err}
+			close(l.done)
+			continue
+		} // else what was read before is valid while the service is down
+		m.hold(u, h, l.refs)
+		close(l.done)
+	}
+	return seen
+}
+
+// know sets the pacts of a user as they were read. Who is connected keeps what they have: how that changed is told through
+// learn. Under m.mu.
+func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, since map[pactwire.PactID]pactwire.Seq, read time.Time) {
+	h.readAt = read
+	now := time.Now()
+	has := make(map[pactwire.PactID]struct{}, len(list))
+	for i := range list {
+		p := &list[i]
+		if !p.CanRead(u, now) {
+			continue
+		}
+		has[p.ID] = struct{}{}
+		v := m.known[p.ID]
+		if v == nil {
+			v = &view{pact: p}
+			m.known[p.ID] = v
+		}
+		if _, had := h.pacts[p.ID]; !had {
+			h.pacts[p.ID] = since[p.ID]
+			v.refs++
+		}
+	}
+	if h.refs > 0 {
+		return
+	}
+	for p := range h.pacts {
+		if _, still := has[p]; !still {
+			delete(h.pacts, p)
+			m.unref(p)
+		}
+	}
+}
+
+// record hands pacts that were read of a remote service to the bridge, which compares them with what it knew.
+func (m *Membership) record(ctx context.Context, pacts []pactwire.Pact, read time.Time) {
+	m.mu.RLock()
+	saw := m.saw
+	m.mu.RUnlock()
+	if saw == nil || len(pacts) == 0 {
+		return
+	}
+	if err := saw(ctx, pacts, read); err != nil && ctx.Err() == nil {
+		m.log.Warn("record pacts", "count", len(pacts), "error", err)
+	}
+}
+
+// find reads one pact of a remote service that is not known, and makes it known. Nil is no such pact.
+func (m *Membership) find(ctx context.Context, p pactwire.PactID) (*pactwire.Pact, error) {
+	m.mu.RLock()
+	at, absent := m.absent[p]
+	m.mu.RUnlock()
+	if absent && time.Since(at) < absentFor {
+		return nil, nil
+	}
+	found, err, _ := m.looks.Do(string(p), func() (any, error) {
+		read := time.Now()
+		pact, err := m.Look(context.WithoutCancel(ctx), p)
+		if err != nil {
+			return nil, err
+		}
+		m.record(ctx, []pactwire.Pact{pact}, read)
+		return &pact, nil
+	})
+	if err == nil {
+		return found.(*pactwire.Pact), nil
+	}
+	if e := pactwire.AsError(err); e.Code == pactwire.Unavailable || e.Code == pactwire.Internal {
+		return nil, &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}
+	}
+	m.mu.Lock()
+	if len(m.absent) >= absentPacts {
+		clear(m.absent)
+	}
+	m.absent[p] = time.Now()
+	m.mu.Unlock()
+	return nil, nil
+}
+
+// Look reads one pact from the habits-service.
+func (m *Membership) Look(ctx context.Context, p pactwire.PactID) (pactwire.Pact, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	return m.one(ctx, p)
+}
+
+// refresh reads a remote service's pacts again as they age. What cannot be read stays valid until MembershipConfig.Stale.
+func (m *Membership) refresh(ctx context.Context) {
+	tick := time.NewTicker(m.cfg.TTL / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for batch := m.aged(); len(batch) > 0; {
+			n := min(len(batch), loadBatch)
+			read := time.Now()
+			pacts, _, err := m.fetch(ctx, batch[:n])
+			if err != nil {
+				m.log.Debug("refresh pacts", "error", err)
+			}
+			m.record(ctx, m.renew(ctx, pacts, read), read)
+			if err != nil && len(pacts) == 0 {
+				break // it is down
+			}
+			batch = batch[n:]
+		}
+	}
+}
+
+// aged lists the held users who were read some time ago, and drops the idle ones that are past use.
+func (m *Membership) aged() (old []pactwire.UserID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for u, h := range m.users {
+		switch age := time.Since(h.readAt); {
+		case h.refs > 0 && age > m.cfg.TTL/2:
+			old = append(old, u)
+		case h.refs == 0 && age > m.cfg.Stale:
+			m.drop(u)
+		}
+	}
+	return old
+}
+
+// renew notes that users were read again, and lists the pacts to record: those of the users, and those that they had and
+// that are not among theirs any more, each read on its own.
+func (m *Membership) renew(ctx context.Context, pacts map[pactwire.UserID][]pactwire.Pact, read time.Time) []pactwire.Pact {
+	listed := make(map[pactwire.PactID]pactwire.Pact)
+	for _, list := range pacts {
+		for _, p := range list {
+			listed[p.ID] = p
+		}
+	}
+	gone := make(map[pactwire.PactID][]pactwire.UserID)
+	m.mu.Lock()
+	for u := range pacts {
+		if h := m.users[u]; h != nil {
+			h.readAt = read
+			for p := range h.pacts {
+				if _, ok := listed[p]; !ok {
+					gone[p] = append(gone[p], u)
+				}
+			}
+		}
+	}
+	m.mu.Unlock()
+	for id, users := range gone {
+		p, err := m.Look(ctx, id)
+		if pactwire.CodeOf(err) == pactwire.NotFound || pactwire.CodeOf(err) == pactwire.Denied {
+			p, err = m.without(id, users), nil
+		}
+		if err == nil && p.ID != "" {
+			listed[id] = p
+		}
+	}
+	all := make([]pactwire.Pact, 0, len(listed))
+	for _, p := range listed {
+		all = append(all, p)
+	}
+	return all
+}
+
+// without is a pact as it is known, less members whom the service does not count any more.
+func (m *Membership) without(id pactwire.PactID, users []pactwire.UserID) pactwire.Pact {
+	known := m.get(id)
+	if known == nil {
+		return pactwire.Pact{}
+	}
+	p := *known
+	p.Members = append([]pactwire.Member(nil), p.Members...)
+	for i := range p.Members {
+		for _, u := range users {
+			if p.Members[i].UserID == u {
+				p.Members[i].Status = pactwire.MemberLeft
+			}
+		}
+	}
+	return p
+}

@@ -1,0 +1,201 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// A remote habits-service does not tell what happens to pacts, or tells it only by a webhook. What is read of it, whenever
+// it is read, is compared with what was read before, and the difference is recorded as if it had been reported.
+
+// noticesHeld bounds the pacts whose last reading is remembered; then those are forgotten that were read some time ago.
+const noticesHeld = 100_000
+
+// notices remembers of each pact the last reading that was recorded: so that one that says the same costs no transaction,
+// and one that began earlier than what is recorded is not taken for the newest.
+type notices struct {
+	mu   sync.Mutex
+	last map[pactwire.PactID]notice
+}
+
+type notice struct {
+	print uint64
+	read  time.Time // when the reading began
+}
+
+var printSeed = maphash.MakeSeed()
+
+// printOf tells two states of a pact apart.
+func printOf(p *pactwire.Pact) uint64 {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return 0 // cannot be: a pact always encodes
+	}
+	return maphash.Bytes(printSeed, body)
+}
+
+// same reports whether the last recorded reading of the pact said the same.
+func (n *notices) same(p *pactwire.Pact) bool {
+	print := printOf(p)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last, ok := n.last[p.ID]
+	return ok && last.print == print
+}
+
+// note takes a reading as the last one, and reports false when a later one is recorded already.
+func (n *notices) note(p *pactwire.Pact, read time.Time) bool {
+	print := printOf(p)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if last, ok := n.last[p.ID]; ok && last.read.After(read) {
+		return false
+	}
+	if n.last == nil {
+		n.last = make(map[pactwire.PactID]notice)
+	}
+	if len(n.last) >= noticesHeld {
+		for id, x := range n.last {
+			if time.Since(x.read) > time.Minute {
+				delete(n.last, id)
+			}
+		}
+	}
+	n.last[p.ID] = notice{print, read}
+	return true
+}
+
+func (n *notices) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.last)
+}
+
+// Refresh reads a pact of a remote habits-service again and records how it differs from what was known.
+func (b *Bridge) Refresh(ctx context.Context, id pactwire.PactID) error {
+	read := time.Now()
+	pact, err := b.members.Look(ctx, id)
+	if err != nil {
+		return err
+	}
+	return b.sawAll(ctx, []pactwire.Pact{pact}, read)
+}
+
+// Saw records how a pact that a remote habits-service has just answered with differs from what was known. The pact is read
+// again, since the answer may be older than what was read meanwhile; if that cannot be, the answer is taken.
+func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
+	read := time.Now()
+	if b.Refresh(ctx, pact.ID) == nil {
+		return nil
+	}
+	return b.sawAll(ctx, []pactwire.Pact{pact}, read)
+}
+
+// sawAll compares pacts of a remote habits-service with what was known of them and records the differences: who has come and
+// gone, and that one began or ended. Of a pact that is seen for the first time nothing is written but the invitations that
+// stand.
+func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read time.Time) error {
+	var news []pactwire.Pact
+	for i := range pacts {
+		if !b.notices.same(&pacts[i]) {
+			news = append(news, pacts[i])
+		}
+	}
+	if len(news) == 0 {
+		return nil
+	}
+	return b.commit(ctx, func(c *commit) error {
+		for i := range news {
+			if err := c.saw(news[i], read); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *commit) saw(pact pactwire.Pact, read time.Time) error {
+	if !c.b.notices.note(&pact, read) {
+		return nil
+	}
+	before, known, err := c.tx.SeenPact(pact)
+	if err != nil {
+		return err
+	}
+	if !known {
+		before = pactwire.Pact{Status: pact.Status}
+		for _, m := range pact.Members {
+			if m.Status != pactwire.MemberPending || pact.Status != pactwire.PactPending {
+				before.Members = append(before.Members, m)
+			}
+		}
+	}
+	list := differences(before, pact)
+	if len(list) == 0 {
+		c.changed(pact) // the view may not have it yet
+		return nil
+	}
+	return c.changes(list)
+}
+
+// differences tells two states of a pact apart, in the order in which the changes make sense.
+func differences(before, after pactwire.Pact) (list []pactwire.Change) {
+	for _, was := range before.Members { // a service may leave out who has left
+		if _, still := after.Member(was.UserID); !still && was.Status == pactwire.MemberActive {
+			was.Status = pactwire.MemberLeft
+			after.Members = append(after.Members[:len(after.Members):len(after.Members)], was)
+		}
+	}
+	creator, ok := after.Member(after.CreatorUserID)
+	if !ok {
+		creator = pactwire.Member{UserID: after.CreatorUserID}
+	}
+	add := func(kind pactwire.ChangeKind, by, about pactwire.Member, reason string) {
+		list = append(list, pactwire.Change{Kind: kind, Pact: after, User: by.UserID, UserName: by.UserName,
+			Member: about.UserID, MemberName: about.UserName, Reason: reason})
+	}
+	starter := creator
+	for _, m := range after.Members {
+		was, _ := before.Member(m.UserID)
+		switch {
+		case m.Status == was.Status:
+		case m.Status == pactwire.MemberPending:
+			add(pactwire.ChangeInvited, creator, m, "")
+		case m.Status == pactwire.MemberActive && m.UserID == after.CreatorUserID && was.Status == "":
+		case m.Status == pactwire.MemberActive:
+			add(pactwire.ChangeJoined, m, m, "")
+			if starter.UserID == creator.UserID {
+				starter = m
+			}
+			if before.Status == pactwire.PactPending && after.Status == pactwire.PactActive {
+				before.Status = after.Status
+				add(pactwire.ChangeStarted, starter, starter, "")
+			}
+		case was.Status == pactwire.MemberActive && m.Status == pactwire.MemberRemoved:
+			add(pactwire.ChangeLeft, creator, m, string(m.Status))
+		case was.Status == pactwire.MemberActive:
+			add(pactwire.ChangeLeft, m, m, string(m.Status))
+		case m.Status == pactwire.MemberDeclined:
+			add(pactwire.ChangeDeclined, m, m, "")
+		}
+	}
+	if before.Status == after.Status || before.Status == "" {
+		return list
+	}
+	switch after.Status {
+	case pactwire.PactActive:
+		add(pactwire.ChangeStarted, starter, starter, "")
+	case pactwire.PactCompleted:
+		add(pactwire.ChangeCompleted, creator, creator, after.EndReason)
+	case pactwire.PactAbandoned:
+		add(pactwire.ChangeAbandoned, creator, creator, after.EndReason)
+	case pactwire.PactExpired:
+		add(pactwire.ChangeExpired, creator, creator, after.EndReason)
+	}
+	return list
+}

@@ -1,0 +1,193 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// settle records what a command came to, once, and tells everyone. The store may be away; it is tried until it is back.
+func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req request, res pactwire.CheckinResult, refusal error) bool {
+	if refusal == nil {
+		// The activity goes to every active pact of that person and habit, so these must be known, connected or not.
+		for w.b.members.Ensure(ctx, rec.User) != nil {
+			if !pause(ctx, firstRetry) {
+				return false
+			}
+		}
+		defer w.b.members.Release(rec.User)
+	}
+	for {
+		answer, err := w.record(ctx, rec, req, res, refusal)
+		if err == nil {
+			w.pending.Dec()
+			w.deliver(rec.ID, *answer)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		w.b.log.Warn("record the outcome", "command", rec.ID, "error", err)
+		if !pause(ctx, firstRetry) {
+			return false
+		}
+	}
+}
+
+// record makes one attempt to commit what a command came to.
+func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req request, res pactwire.CheckinResult, refusal error) (*pactwire.Event, error) {
+	cmd := &req.Command
+	awaited := cmd.Answer.Silent
+	var c *commit
+	var answer *pactwire.Event
+	done := make(chan error, 1)
+	err := w.b.store.Submit(ctx, func(tx Tx) (err error) {
+		c = w.b.begin(tx)
+		// Who waited over HTTP and went finds the answer in the inbox.
+		cmd.Answer.Silent = awaited && w.claim(rec.ID)
+		typ, data := pactwire.EventCheckinLogged, any(nil)
+		if refusal != nil {
+			typ, data = pactwire.EventError, refusalData(refusal, cmd.Topic)
+		} else if data, err = c.settled(cmd, res); err != nil {
+			return err
+		}
+		if answer, err = c.answer(cmd, typ, data); err != nil {
+			return err
+		}
+		stored, err := json.Marshal(storedAnswer{Type: typ, Data: answer.Data})
+		if err != nil {
+			return err
+		}
+		return tx.FinishCommand(rec.ID, stored, c.now)
+	}, func(err error) {
+		if err == nil {
+			c.publish()
+		}
+		done <- err
+	})
+	if err == nil {
+		err = <-done
+	}
+	return answer, err
+}
+
+// refusalData is the error as its sender sees it. An internal error of the service is its last word.
+func refusalData(refusal error, topic string) pactwire.ErrorData {
+	e := pactwire.AsError(refusal)
+	data := e.Data(topic)
+	data.Retryable = e.Code == pactwire.Unavailable
+	return data
+}
+
+// settled completes the answer of a remote service with what only we know, and records it. What the log holds decides:
+// a check-in that it has not is written, also when the service has it already, since we may have crashed between its answer
+// and our commit; one that it has with the same words is a duplicate.
+func (c *commit) settled(cmd *pactwire.Command, res pactwire.CheckinResult) (any, error) {
+	before, known, err := c.tx.SeenCheckin(res.Checkin)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case known:
+		res.PreviousStatus = before.Status
+		res.Duplicate = before.Status == res.Checkin.Status && before.Notes == res.Checkin.Notes
+	case res.Duplicate:
+		res.Duplicate, res.PreviousStatus = false, ""
+	}
+	if before.Status == pactwire.StatusDeleted {
+		res.PreviousStatus = "" // taken back, and now said anew
+	}
+	if res.Duplicate {
+		res.Milestones = nil
+	}
+	var said []pactwire.Milestone
+	for _, m := range res.Milestones {
+		isNew, err := c.tx.SaidMilestone(cmd.Sender.UserID, res.Checkin.HabitGoalID, res.Checkin.ID, m.StreakDays)
+		if err != nil {
+			return nil, err
+		}
+		if isNew {
+			said = append(said, m)
+		}
+	}
+	res.Milestones = said
+	return c.record(cmd, res)
+}
+
+// waiter is an HTTP request that waits for the answer to a journalled command.
+type waiter struct {
+	answer  chan pactwire.Event // of size 1
+	claimed bool                // the answer is being committed and goes to the waiter alone; under worker.mu
+}
+
+// expect notes, before its lane begins, that someone waits for the answer to a command.
+func (w *worker) expect(id int64) *waiter {
+	x := &waiter{answer: make(chan pactwire.Event, 1)}
+	w.mu.Lock()
+	w.waiters[id] = append(w.waiters[id], x)
+	w.mu.Unlock()
+	return x
+}
+
+// claim reports whether someone waits for the answer to a command, and keeps them waiting until it is committed.
+func (w *worker) claim(id int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.waiters[id] {
+		x.claimed = true
+	}
+	return len(w.waiters[id]) > 0
+}
+
+func (w *worker) deliver(id int64, e pactwire.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.waiters[id] {
+		x.answer <- e
+	}
+	delete(w.waiters, id)
+}
+
+// leave takes a waiter back, unless its answer is being committed.
+func (w *worker) leave(id int64, x *waiter, always bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x.claimed && !always {
+		return false
+	}
+	rest := w.waiters[id][:0:0]
+	for _, other := range w.waiters[id] {
+		if other != x {
+			rest = append(rest, other)
+		}
+	}
+	if w.waiters[id] = rest; len(rest) == 0 {
+		delete(w.waiters, id)
+	}
+	return true
+}
+
+// await waits for the answer to a journalled command, at most until the time when its sender is told that it is pending.
+func (w *worker) await(ctx context.Context, id int64, x *waiter, until time.Time) Result {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case e := <-x.answer:
+		return Result{Answer: e}
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	if w.leave(id, x, false) {
+		return Result{Pending: true}
+	}
+	t.Reset(w.b.cfg.Timeout) // it is in a commit; the store says within this time how that ends
+	select {
+	case e := <-x.answer:
+		return Result{Answer: e}
+	case <-t.C:
+	}
+	w.leave(id, x, true)
+	return Result{Pending: true}
+}

@@ -1,0 +1,70 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// tellPage bounds the pending commands that are read at once to tell their senders.
+const tellPage = 100
+
+// tell tells the senders of check-ins that have no answer Config.Told after their commit that they are pending, once.
+// It goes through the journal in order of acceptance, so it holds one page and no timer a command.
+func (w *worker) tell() {
+	ctx := w.b.ctx
+	for cursor := int64(0); ctx.Err() == nil; {
+		recs, err := w.b.store.PendingCommands(ctx, cursor, tellPage)
+		if err != nil {
+			pause(ctx, firstRetry)
+			continue
+		}
+		if len(recs) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-w.tells:
+			}
+			continue
+		}
+		for i := range recs {
+			if wait := time.Until(recs[i].AcceptedAt.Add(w.b.cfg.Told)); wait > 0 {
+				pause(ctx, wait)
+				break // and look again what is still without an answer
+			}
+			w.tellPending(&recs[i])
+			cursor = recs[i].ID
+		}
+	}
+}
+
+// tellPending tells one sender. Whether the command still has no answer, and whether this is the first time, is decided
+// in the transaction.
+func (w *worker) tellPending(rec *pactwire.CommandRecord) {
+	if rec.Told {
+		return
+	}
+	req, err := requestIn(rec)
+	if err != nil {
+		return // its lane says so
+	}
+	cmd := &req.Command
+	cmd.Answer.Silent = false
+	var c *commit
+	err = w.b.store.Submit(w.b.ctx, func(tx Tx) error {
+		c = w.b.begin(tx)
+		first, err := tx.TellCommand(rec.ID)
+		if err != nil || !first {
+			return err
+		}
+		_, err = c.answer(cmd, pactwire.EventCheckinPending, pactwire.CheckinPending{PactID: cmd.Pact,
+			HabitGoalID: req.Call.HabitGoalID, Status: req.Call.Status, LocalDate: req.Call.ScheduledDate})
+		return err
+	}, func(err error) {
+		if err == nil {
+			c.publish()
+		}
+	})
+	if err != nil {
+		w.b.log.Debug("pending not told", "command", rec.ID, "error", err)
+	}
+}

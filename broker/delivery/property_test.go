@@ -1,0 +1,196 @@
+package delivery_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+	"pgregory.net/rapid"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/broker/delivery"
+)
+
+// reader is a client that keeps account of what it is owed in each stream.
+type reader struct {
+	t      *testing.T
+	c      *delivery.Client
+	end    *wireEnd
+	window int
+	acked  map[string]int          // contiguous prefix by topic
+	seen   map[string]int          // last that came on this connection
+	sent   map[string]int          // highest that ever came
+	done   map[string]map[int]bool // acknowledged
+	under  []packets.Packet
+}
+
+// look takes what came and checks it.
+func (r *reader) look() {
+	for _, pk := range r.end.take() {
+		var body struct{ Seq int }
+		if err := json.Unmarshal(pk.Payload, &body); err != nil {
+			r.t.Fatalf("received %q on %s", pk.Payload, pk.TopicName)
+		}
+		topic := pk.TopicName
+		if body.Seq != r.seen[topic]+1 {
+			r.t.Fatalf("%s: after %d came %d", topic, r.seen[topic], body.Seq)
+		}
+		if before := body.Seq <= r.sent[topic]; before != pk.FixedHeader.Dup {
+			r.t.Fatalf("%s: %d has DUP %v", topic, body.Seq, pk.FixedHeader.Dup)
+		}
+		r.seen[topic] = body.Seq
+		r.sent[topic] = max(r.sent[topic], body.Seq)
+		if slices.ContainsFunc(r.under, func(p packets.Packet) bool { return p.PacketID == pk.PacketID }) {
+			r.t.Fatalf("packet id %d is in use", pk.PacketID)
+		}
+		r.under = append(r.under, pk)
+	}
+	if len(r.under) > r.window {
+		r.t.Fatalf("%d under way with a window of %d", len(r.under), r.window)
+	}
+}
+
+// ack acknowledges one of the messages under way.
+func (r *reader) ack(i int) {
+	if len(r.under) == 0 {
+		return
+	}
+	i %= len(r.under)
+	pk := r.under[i]
+	r.under = slices.Delete(r.under, i, i+1)
+	r.c.Puback(pk.PacketID, 0)
+	var body struct{ Seq int }
+	_ = json.Unmarshal(pk.Payload, &body)
+	if r.done[pk.TopicName] == nil {
+		r.done[pk.TopicName] = map[int]bool{}
+	}
+	r.done[pk.TopicName][body.Seq] = true
+	for r.done[pk.TopicName][r.acked[pk.TopicName]+1] {
+		r.acked[pk.TopicName]++
+	}
+}
+
+// TestPromise4NothingMissedInAnyStream lets a client of several streams acknowledge in any order, stall, be taken over and
+// come back to another process, while entries are committed and told late. In each stream it gets every entry in order,
+// starting behind what it acknowledged, with DUP on what came before, and in the end all.
+func TestPromise4NothingMissedInAnyStream(t *testing.T) {
+	streams := []pactwire.Stream{pactwire.ActivityOf("p"), pactwire.ActivityOf("q"), pactwire.ActivityOf("r"), pactwire.InboxOf("alice")}
+	rapid.Check(t, func(rt *rapid.T) {
+		type step struct{ Do, N int }
+		script := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+			return step{rapid.IntRange(0, 9).Draw(t, "do"), rapid.IntRange(0, 99).Draw(t, "n")}
+		}), 5, 120).Draw(rt, "script")
+		window := rapid.IntRange(1, 70).Draw(rt, "window")
+		version := rapid.SampledFrom([]byte{4, 5}).Draw(rt, "version")
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			for _, p := range []pactwire.PactID{"p", "q", "r"} {
+				w.join(p, "alice")
+			}
+			h := newHub(t, w)
+			defer func() { stop(t, h) }()
+			in := user("alice")
+			in.ReceiveMaximum, in.Version = uint16(window), version
+			r := &reader{t: t, window: min(window, 64), acked: map[string]int{}, seen: map[string]int{}, sent: map[string]int{},
+				done: map[string]map[int]bool{}}
+			r.c, r.end, _ = connect(t, h, in)
+			subscribe(t, r.c, 1, "pacts/+/activity", "pacts/p/activity", "users/alice/inbox")
+			var late []pactwire.Entry
+			tell := func() {
+				for _, e := range late {
+					h.Publish(e)
+				}
+				late = nil
+			}
+			back := func() {
+				r.under = nil
+				r.seen = map[string]int{}
+				for topic, n := range r.acked {
+					r.seen[topic] = n
+				}
+				for topic := range r.done { // beyond the prefix nothing is remembered
+					for n := range r.done[topic] {
+						if n > r.acked[topic] {
+							delete(r.done[topic], n)
+						}
+					}
+				}
+				var present bool
+				if r.c, r.end, present = connect(t, h, in); !present {
+					t.Fatal("the session is gone")
+				}
+			}
+			for _, s := range script {
+				switch s.Do {
+				case 0, 1, 2:
+					tell()
+					for range s.N/10 + 1 {
+						h.Publish(w.commit(streams[s.N%4]))
+					}
+				case 3:
+					late = append(late, w.commit(streams[s.N%4]))
+				case 4, 5:
+					r.look()
+					for i := range s.N {
+						r.ack(s.N * (i + 1))
+					}
+				case 6: // drops, or is taken over
+					r.look()
+					old := r.end
+					if s.N%2 == 0 {
+						r.c.Detach()
+					}
+					tell()
+					if s.N%3 == 0 {
+						h.Publish(w.commit(streams[s.N%4]))
+					}
+					back()
+					if n := len(old.take()); n > 0 && s.N%2 == 0 {
+						t.Fatalf("%d came after the connection was detached", n)
+					} else if n > 0 {
+						return // a takeover let something through that the test cannot account for
+					}
+				case 7:
+					r.end.mu.Lock()
+					r.end.stuck = s.N%2 == 0
+					r.end.mu.Unlock()
+					if s.N%2 != 0 {
+						r.end.unstick()
+					}
+				case 8: // the process ends and another takes over
+					r.look()
+					r.c.Detach()
+					stop(t, h)
+					tell()
+					h = newHub(t, w)
+					back()
+				case 9:
+					synctest.Wait()
+				}
+			}
+			tell()
+			r.end.unstick()
+			for range 4000 {
+				synctest.Wait()
+				r.look()
+				if len(r.under) == 0 {
+					break
+				}
+				for len(r.under) > 0 {
+					r.ack(0)
+				}
+			}
+			for _, s := range streams {
+				topic := "pacts/" + s.ID + "/activity"
+				if s.Kind == pactwire.InboxStream {
+					topic = "users/" + s.ID + "/inbox"
+				}
+				if n := len(w.entries[s]); r.acked[topic] != n {
+					t.Fatalf("%s: %d of %d came", topic, r.acked[topic], n)
+				}
+			}
+		})
+	})
+}

@@ -1,0 +1,179 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
+)
+
+// resume loads what was kept of a session, or deletes it for a clean start.
+func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
+	if c.operator {
+		return false, nil
+	}
+	session, ok := h.saver.find(c.key)
+	if !ok {
+		var err error
+		if session, ok, err = h.sessions.LoadSession(ctx, c.key); err != nil {
+			return false, err
+		}
+	}
+	if !ok {
+		return false, nil
+	}
+	if gone := session.GoneAt; clean || !gone.IsZero() && !gone.Add(session.Expiry).After(time.Now()) {
+		return false, h.saver.drop(ctx, c.key)
+	}
+	c.restore(session)
+	return true, nil
+}
+
+// restore rebuilds filters and cursors through the permission check of today. The session is written again soon, as one
+// that stands, lest it expire while its connection is quiet.
+func (c *Client) restore(session pactwire.Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = true
+	c.received = session.Received
+	for _, f := range session.Filters {
+		filter, verdict := topics.Subscribe(c.identity(), false, f.Filter)
+		if c.may(filter, verdict) {
+			c.subs = append(c.subs, subscription{SessionFilter: f, filter: filter})
+		}
+	}
+	at := make(map[pactwire.Stream]pactwire.Cursor, len(session.Cursors))
+	for _, cur := range session.Cursors {
+		at[cur.Stream] = cur
+	}
+	for _, w := range c.streams() {
+		cur, known := at[w.stream]
+		if !known {
+			cur = pactwire.Cursor{Acked: w.from, Sent: w.from} // joined meanwhile
+		}
+		c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: cur.Acked, sent: cur.Acked, dup: max(cur.Sent, cur.Acked),
+			state: held, check: true, identifiers: c.identifiers(w.stream)})
+	}
+	if c.expiry > 0 {
+		c.changed()
+	}
+}
+
+// identity is what permission depends on.
+func (c *Client) identity() pactwire.Identity {
+	id := pactwire.Identity{UserID: c.key.User, Device: c.device}
+	if c.operator {
+		id.Roles = pactwire.RoleOperator
+	}
+	return id
+}
+
+// wanted is a stream that a client's QoS 1 filters name, and where it starts for who meets it for the first time.
+type wanted struct {
+	stream pactwire.Stream
+	from   pactwire.Seq
+}
+
+// streams lists the streams that the client's QoS 1 filters name now, each once.
+func (c *Client) streams() (list []wanted) {
+	if c.operator {
+		return nil
+	}
+	everything := false
+	for i := range c.subs {
+		f := &c.subs[i]
+		if f.QoS == 0 {
+			continue
+		}
+		if f.filter.AllPacts() {
+			everything = everything || f.filter.Has(topics.ActivityKind)
+		} else if s, ok := f.filter.Stream(); ok && !slices.ContainsFunc(list, func(w wanted) bool { return w.stream == s }) {
+			list = append(list, wanted{stream: s})
+		}
+	}
+	if !everything {
+		return list
+	}
+	exact := list
+	for _, m := range c.hub.access.Pacts(c.key.User) {
+		s := pactwire.ActivityOf(m.Pact)
+		if !slices.ContainsFunc(exact, func(w wanted) bool { return w.stream == s }) {
+			list = append(list, wanted{s, before(m.JoinedAt)})
+		}
+	}
+	return list
+}
+
+// identifiers are the subscription identifiers of the filters that take in a stream.
+func (c *Client) identifiers(s pactwire.Stream) []uint32 {
+	_, ids, _ := c.covers(topicOf(s))
+	return ids
+}
+
+// snapshot is the session as it is to be stored; false when it is not kept.
+func (c *Client) snapshot() (pactwire.Session, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.detached || c.expiry <= 0 {
+		return pactwire.Session{}, false
+	}
+	c.dirty, c.kept = false, true
+	return c.session(), true
+}
+
+// session is the session as it stands. Under c.mu.
+func (c *Client) session() pactwire.Session {
+	s := pactwire.Session{Key: c.key, Expiry: c.expiry, Received: slices.Clone(c.received),
+		Filters: make([]pactwire.SessionFilter, 0, len(c.subs)), Cursors: make([]pactwire.Cursor, 0, len(c.cursors))}
+	for i := range c.subs {
+		if !c.subs[i].unplaced {
+			s.Filters = append(s.Filters, c.subs[i].SessionFilter)
+		}
+	}
+	for _, cur := range c.cursors {
+		if cur.state != placing {
+			s.Cursors = append(s.Cursors, pactwire.Cursor{Stream: cur.stream, Acked: cur.acked, Sent: max(cur.sent, cur.dup)})
+		}
+	}
+	return s
+}
+
+// Detach ends the connection's hold on the session, which is kept or dropped. Safe to call again; every call returns after
+// the session is where the next connection finds it.
+func (c *Client) Detach() { c.end.Do(c.detach) }
+
+func (c *Client) detach() {
+	c.mu.Lock()
+	c.detached = true
+	session := c.session()
+	session.GoneAt = time.Now()
+	kept := c.kept
+	c.waits, c.snaps = nil, nil
+	c.mu.Unlock()
+	h := c.hub
+	h.leave(c)
+	if session.Expiry > 0 || kept {
+		h.saver.park(c, session) // with no expiry left it is over, and what was stored of it goes
+	} else {
+		h.saver.leave(c)
+	}
+	h.seats.stand(c.key, c)
+	h.letGo(c)
+}
+
+// inherit gives the packet id of a QoS 2 publish, that was committed after its connection had ended, to the session's
+// next connection, or to what is kept of it.
+func (h *Hub) inherit(key pactwire.SessionKey, id uint16) {
+	for _, c := range h.of(key.User) {
+		if c.key == key && c.remember(id) {
+			return
+		}
+	}
+	h.saver.amend(key, func(s *pactwire.Session) {
+		if s.Expiry > 0 && len(s.Received) < maxReceived && !slices.Contains(s.Received, id) {
+			s.Received = append(slices.Clip(s.Received), id)
+		}
+	})
+}

@@ -2,12 +2,12 @@ package bridge
 
 import (
 	"context"
-	"time"
 
 	"github.com/pactwire/pactwire"
 )
 
-// SawAt records a reading that began at a time.
-func (b *Bridge) SawAt(ctx context.Context, p pactwire.Pact, read time.Time) error {
-	return b.sawAll(ctx, []pactwire.Pact{p}, read)
+// Reading begins a reading of a remote service; what it returns records what was read.
+func (b *Bridge) Reading() func(ctx context.Context, p pactwire.Pact) error {
+	read := b.members.begin()
+	return func(ctx context.Context, p pactwire.Pact) error { return b.sawAll(ctx, []pactwire.Pact{p}, read) }
 }

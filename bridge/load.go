@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,7 +91,7 @@ func (m *Membership) read(ctx context.Context) {
 			if len(batch) == 0 {
 				break
 			}
-			read := time.Now()
+			read := m.begin()
 			pacts, since, err := m.fetch(ctx, batch)
 			seen := m.fill(batch, pacts, since, read, err)
 			m.record(ctx, seen, read)
@@ -177,7 +178,7 @@ func (m *Membership) fail(err error) {
 }
 
 // fill makes what was read known and ends the waits for it. It returns the pacts that were read of a remote service.
-func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, read time.Time, err error) (seen []pactwire.Pact) {
+func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, read reading, err error) (seen []pactwire.Pact) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, u := range users {
@@ -218,8 +219,8 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 
 // know sets the pacts of a user as they were read. Who is connected keeps what they have: how that changed is told through
 // learn. Under m.mu.
-func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, since map[pactwire.PactID]pactwire.Seq, read time.Time) {
-	h.readAt = read
+func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, since map[pactwire.PactID]pactwire.Seq, read reading) {
+	h.readAt = read.at
 	now := time.Now()
 	has := make(map[pactwire.PactID]struct{}, len(list))
 	for i := range list {
@@ -249,15 +250,50 @@ func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, s
 	}
 }
 
+// reading numbers the readings of a remote service in the order in which they began: what one says that began later is
+// the newer.
+type reading struct {
+	n  uint64
+	at time.Time
+}
+
+func (m *Membership) begin() reading { return reading{m.readings.Add(1), time.Now()} }
+
 // record hands pacts that were read of a remote service to the bridge, which compares them with what it knew.
-func (m *Membership) record(ctx context.Context, pacts []pactwire.Pact, read time.Time) {
+func (m *Membership) record(ctx context.Context, pacts []pactwire.Pact, read reading) {
 	m.mu.RLock()
 	saw := m.saw
 	m.mu.RUnlock()
 	if saw == nil || len(pacts) == 0 {
 		return
 	}
-	if err := saw(ctx, pacts, read); err != nil && ctx.Err() == nil {
+	// A pact that is listed for several people was read several times. If it changed meanwhile, nobody knows which is newer.
+	prints := make(map[pactwire.PactID]uint64, len(pacts))
+	once := make([]pactwire.Pact, 0, len(pacts))
+	var unclear []pactwire.PactID
+	for i := range pacts {
+		p := &pacts[i]
+		switch print, again := prints[p.ID]; {
+		case !again:
+			prints[p.ID] = printOf(p)
+			once = append(once, *p)
+		case print != printOf(p):
+			unclear = append(unclear, p.ID)
+		}
+	}
+	slices.Sort(unclear)
+	unclear = slices.Compact(unclear)
+	once = slices.DeleteFunc(once, func(p pactwire.Pact) bool { _, found := slices.BinarySearch(unclear, p.ID); return found })
+	err := saw(ctx, once, read)
+	for _, id := range unclear {
+		again := m.begin()
+		p, failed := m.Look(ctx, id)
+		if failed == nil {
+			failed = saw(ctx, []pactwire.Pact{p}, again)
+		}
+		err = errors.Join(err, failed)
+	}
+	if err != nil && ctx.Err() == nil {
 		m.log.Warn("record pacts", "count", len(pacts), "error", err)
 	}
 }
@@ -271,7 +307,7 @@ func (m *Membership) find(ctx context.Context, p pactwire.PactID) (*pactwire.Pac
 		return nil, nil
 	}
 	found, err, _ := m.looks.Do(string(p), func() (any, error) {
-		read := time.Now()
+		read := m.begin()
 		pact, err := m.Look(context.WithoutCancel(ctx), p)
 		if err != nil {
 			return nil, err
@@ -313,7 +349,7 @@ func (m *Membership) refresh(ctx context.Context) {
 		}
 		for batch := m.aged(); len(batch) > 0; {
 			n := min(len(batch), loadBatch)
-			read := time.Now()
+			read := m.begin()
 			pacts, _, err := m.fetch(ctx, batch[:n])
 			if err != nil {
 				m.log.Debug("refresh pacts", "error", err)
@@ -344,18 +380,20 @@ func (m *Membership) aged() (old []pactwire.UserID) {
 
 // renew notes that users were read again, and lists the pacts to record: those of the users, and those that they had and
 // that are not among theirs any more, each read on its own.
-func (m *Membership) renew(ctx context.Context, pacts map[pactwire.UserID][]pactwire.Pact, read time.Time) []pactwire.Pact {
-	listed := make(map[pactwire.PactID]pactwire.Pact)
+func (m *Membership) renew(ctx context.Context, pacts map[pactwire.UserID][]pactwire.Pact, read reading) []pactwire.Pact {
+	listed := make(map[pactwire.PactID]struct{})
+	var all []pactwire.Pact
 	for _, list := range pacts {
 		for _, p := range list {
-			listed[p.ID] = p
+			listed[p.ID] = struct{}{}
 		}
+		all = append(all, list...)
 	}
 	gone := make(map[pactwire.PactID][]pactwire.UserID)
 	m.mu.Lock()
 	for u := range pacts {
 		if h := m.users[u]; h != nil {
-			h.readAt = read
+			h.readAt = read.at
 			for p := range h.pacts {
 				if _, ok := listed[p]; !ok {
 					gone[p] = append(gone[p], u)
@@ -370,12 +408,8 @@ func (m *Membership) renew(ctx context.Context, pacts map[pactwire.UserID][]pact
 			p, err = m.without(id, users), nil
 		}
 		if err == nil && p.ID != "" {
-			listed[id] = p
+			all = append(all, p)
 		}
-	}
-	all := make([]pactwire.Pact, 0, len(listed))
-	for _, p := range listed {
-		all = append(all, p)
 	}
 	return all
 }

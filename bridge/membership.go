@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -42,13 +43,15 @@ type Membership struct {
 	tasks sync.WaitGroup
 	looks singleflight.Group
 
+	readings atomic.Uint64 // of a remote service, begun so far
+
 	mu      sync.RWMutex
 	users   map[pactwire.UserID]*holding
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view
 	waiting map[pactwire.UserID]*loading
 	absent  map[pactwire.PactID]time.Time // when a remote service said that there is no such pact
-	saw     func(ctx context.Context, pacts []pactwire.Pact, read time.Time) error
+	saw     func(ctx context.Context, pacts []pactwire.Pact, read reading) error
 }
 
 // view is a pact as it is known. The pact is never changed, but replaced.
@@ -92,7 +95,7 @@ func (m *Membership) Stop() {
 }
 
 // seen names who records pacts of a remote service as they are read, in one transaction, and calls learn for each.
-func (m *Membership) seen(f func(ctx context.Context, pacts []pactwire.Pact, read time.Time) error) {
+func (m *Membership) seen(f func(ctx context.Context, pacts []pactwire.Pact, read reading) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.saw = f

@@ -121,13 +121,12 @@ func TestAnOldReadingDoesNotOverruleANewerOne(t *testing.T) {
 	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
 		n.hold(t, alice, carol)
 		wait(time.Second)
-		early := time.Now()
-		wait(time.Second)
+		early := n.bridge.Reading()
 		s.set(func() { s.pacts["p1"] = after })
 		if err := n.bridge.Refresh(t.Context(), "p1"); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.bridge.SawAt(t.Context(), before, early); err != nil {
+		if err := early(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
 		if got := n.told.activities(t, "p1"); len(got) != 1 || got[0].Type != pactwire.PartnerJoined {

@@ -25,7 +25,7 @@ type notices struct {
 
 type notice struct {
 	print uint64
-	read  time.Time // when the reading began
+	read  reading
 }
 
 var printSeed = maphash.MakeSeed()
@@ -39,21 +39,27 @@ func printOf(p *pactwire.Pact) uint64 {
 	return maphash.Bytes(printSeed, body)
 }
 
-// same reports whether the last recorded reading of the pact said the same.
-func (n *notices) same(p *pactwire.Pact) bool {
+// same reports whether the last recorded reading of the pact said the same; then this one takes its place.
+func (n *notices) same(p *pactwire.Pact, read reading) bool {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	last, ok := n.last[p.ID]
-	return ok && last.print == print
+	if !ok || last.print != print {
+		return false
+	}
+	if last.read.n < read.n {
+		n.last[p.ID] = notice{print, read}
+	}
+	return true
 }
 
 // note takes a reading as the last one, and reports false when a later one is recorded already.
-func (n *notices) note(p *pactwire.Pact, read time.Time) bool {
+func (n *notices) note(p *pactwire.Pact, read reading) bool {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if last, ok := n.last[p.ID]; ok && last.read.After(read) {
+	if last, ok := n.last[p.ID]; ok && last.read.n > read.n {
 		return false
 	}
 	if n.last == nil {
@@ -61,7 +67,7 @@ func (n *notices) note(p *pactwire.Pact, read time.Time) bool {
 	}
 	if len(n.last) >= noticesHeld {
 		for id, x := range n.last {
-			if time.Since(x.read) > time.Minute {
+			if time.Since(x.read.at) > time.Minute {
 				delete(n.last, id)
 			}
 		}
@@ -78,7 +84,7 @@ func (n *notices) clear() {
 
 // Refresh reads a pact of a remote habits-service again and records how it differs from what was known.
 func (b *Bridge) Refresh(ctx context.Context, id pactwire.PactID) error {
-	read := time.Now()
+	read := b.members.begin()
 	pact, err := b.members.Look(ctx, id)
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (b *Bridge) Refresh(ctx context.Context, id pactwire.PactID) error {
 // Saw records how a pact that a remote habits-service has just answered with differs from what was known. The pact is read
 // again, since the answer may be older than what was read meanwhile; if that cannot be, the answer is taken.
 func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
-	read := time.Now()
+	read := b.members.begin()
 	if b.Refresh(ctx, pact.ID) == nil {
 		return nil
 	}
@@ -99,10 +105,10 @@ func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
 // sawAll compares pacts of a remote habits-service with what was known of them and records the differences: who has come and
 // gone, and that one began or ended. Of a pact that is seen for the first time nothing is written but the invitations that
 // stand.
-func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read time.Time) error {
+func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading) error {
 	var news []pactwire.Pact
 	for i := range pacts {
-		if !b.notices.same(&pacts[i]) {
+		if !b.notices.same(&pacts[i], read) {
 			news = append(news, pacts[i])
 		}
 	}
@@ -119,7 +125,7 @@ func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read time.Ti
 	})
 }
 
-func (c *commit) saw(pact pactwire.Pact, read time.Time) error {
+func (c *commit) saw(pact pactwire.Pact, read reading) error {
 	if !c.b.notices.note(&pact, read) {
 		return nil
 	}

@@ -175,11 +175,8 @@ func (op *operation) finish(cmd *pactwire.Command, res *outcome, typ pactwire.Ev
 	if err != nil {
 		return err
 	}
-	stored, err := json.Marshal(storedAnswer{Type: typ, Data: res.answer.Data})
-	if err != nil {
-		return err
-	}
-	return op.tx.PutCommand(pactwire.CommandRecord{ID: id, User: cmd.Sender.UserID, Key: cmd.ID, Answer: stored, AcceptedAt: op.now})
+	return op.tx.PutCommand(pactwire.CommandRecord{ID: id, User: cmd.Sender.UserID, Key: cmd.ID,
+		Answer: appendStored(nil, typ, res.answer.Data), AcceptedAt: op.now})
 }
 
 // storedAnswer is the answer to a command as the journal keeps it.
@@ -323,10 +320,11 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 	if res.PreviousStatus != "" {
 		typ, data.PreviousStatus = pactwire.CheckinCorrected, res.PreviousStatus
 	}
+	raw := json.RawMessage(appendCheckinData(make([]byte, 0, 384+len(data.Notes)), &data)) // once for all pacts
 	pacts := c.b.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
 	for _, p := range pacts {
 		a := pactwire.Activity{PactID: p, Type: typ, UserID: cmd.Sender.UserID, UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
-		if err := c.activity(&a, data); err != nil {
+		if err := c.activity(&a, raw); err != nil {
 			return logged, err
 		}
 		if p == cmd.Pact {

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -33,7 +32,7 @@ func (b *Bridge) begin(tx Tx) *commit { return &commit{b: b, tx: tx, now: time.N
 
 // activity writes one activity; its place in the stream is set here.
 func (c *commit) activity(a *pactwire.Activity, data any) error {
-	raw, err := json.Marshal(data)
+	raw, err := encode(data)
 	if err != nil {
 		return err
 	}
@@ -62,9 +61,7 @@ func (c *commit) event(u pactwire.UserID, e *pactwire.Event, data any) error {
 }
 
 func (c *commit) fill(e *pactwire.Event, data any) (err error) {
-	if raw, ok := data.(json.RawMessage); ok {
-		e.Data = raw
-	} else if e.Data, err = json.Marshal(data); err != nil {
+	if e.Data, err = encode(data); err != nil {
 		return err
 	}
 	e.ID, e.CreatedAt = c.b.cfg.NewID(), pactwire.Time(c.now)

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -56,11 +55,7 @@ func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req re
 		if answer, err = c.answer(cmd, typ, data); err != nil {
 			return err
 		}
-		stored, err := json.Marshal(storedAnswer{Type: typ, Data: answer.Data})
-		if err != nil {
-			return err
-		}
-		return tx.FinishCommand(rec.ID, stored, c.now)
+		return tx.FinishCommand(rec.ID, appendStored(nil, typ, answer.Data), c.now)
 	}, func(err error) {
 		if err == nil {
 			c.publish()

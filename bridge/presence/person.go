@@ -80,17 +80,18 @@ func better(a, b pactwire.PresenceStatus) pactwire.PresenceStatus {
 	return pactwire.PresenceOffline
 }
 
-// settle brings status in line with the connections and raises the version when that changed it.
-func (p *person) settle(now time.Time) {
+// settle brings status in line with the connections and raises the version when that changed it. floor is at least every
+// version of people that were forgotten meanwhile.
+func (p *person) settle(now time.Time, floor uint64) {
 	if b := p.best(); b != p.status {
 		p.status = b
-		p.raise(now)
+		p.raise(now, floor)
 	}
 }
 
 // raise makes a version that is above every one before it, in this process or, by the clock, in one before.
-func (p *person) raise(now time.Time) {
-	p.version = max(p.version+1, uint64(now.UnixMilli()))
+func (p *person) raise(now time.Time, floor uint64) {
+	p.version = max(p.version+1, floor+1, uint64(now.UnixMilli()))
 }
 
 // merge takes in what the store keeps. It may come late, after the person was seen alive.

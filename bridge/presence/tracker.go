@@ -40,6 +40,7 @@ type Tracker struct {
 
 	mu      sync.Mutex
 	people  map[pactwire.UserID]*person // who stands, lingers, or is not yet saved
+	floor   uint64                      // highest version of those who were forgotten
 	online  int                         // how many of them are not offline
 	stopped bool
 
@@ -278,7 +279,7 @@ func (t *Tracker) settled(p *person, now time.Time) {
 // settle changes status, and the count of who is online with it.
 func (t *Tracker) settle(p *person, now time.Time) {
 	was := p.status
-	p.settle(now)
+	p.settle(now, t.floor)
 	switch off := pactwire.PresenceOffline; {
 	case was == off && p.status != off:
 		t.online++
@@ -299,6 +300,7 @@ func (t *Tracker) person(u pactwire.UserID) *person {
 // release forgets who is offline and saved.
 func (t *Tracker) release(p *person) {
 	if p.idle() {
+		t.floor = max(t.floor, p.version) // who comes back within this millisecond must not get the same again
 		delete(t.people, p.user)
 	}
 }

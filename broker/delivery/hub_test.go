@@ -121,6 +121,13 @@ func (w *world) LoadSession(_ context.Context, k pactwire.SessionKey) (pactwire.
 	return s, ok, nil
 }
 
+// written counts the calls of SaveSessions.
+func (w *world) written() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.saves
+}
+
 func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

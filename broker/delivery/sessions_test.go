@@ -29,7 +29,7 @@ func TestSubscriptionsAreStoredBeforeTheSuback(t *testing.T) {
 		if !ok || len(s.Filters) != 1 || len(s.Cursors) != 1 || s.Cursors[0].Acked != 1 || !s.GoneAt.IsZero() {
 			t.Fatalf("stored %+v, %v", s, ok)
 		}
-		saves := w.saves
+		saves := w.written()
 		subscribe(t, c, 1, "pacts/p/activity")
 		if w.saves != saves {
 			t.Error("the same SUBSCRIBE again was stored again")
@@ -50,7 +50,7 @@ func TestMovedCursorsAreStoredOnceASecond(t *testing.T) {
 		c, end, _ := connect(t, h, user("alice"))
 		subscribe(t, c, 1, "pacts/p/activity")
 		pass(1500 * time.Millisecond)
-		saves := w.saves
+		saves := w.written()
 		for range 20 {
 			h.Publish(w.commit(feed))
 			for _, pk := range end.take() {
@@ -58,7 +58,7 @@ func TestMovedCursorsAreStoredOnceASecond(t *testing.T) {
 			}
 			pass(100 * time.Millisecond)
 		}
-		if n := w.saves - saves; n < 1 || n > 3 {
+		if n := w.written() - saves; n < 1 || n > 3 {
 			t.Errorf("%d writes in two seconds", n)
 		}
 		pass(time.Second)

@@ -31,7 +31,7 @@ func TestSubscriptionsAreStoredBeforeTheSuback(t *testing.T) {
 		}
 		saves := w.written()
 		subscribe(t, c, 1, "pacts/p/activity")
-		if w.saves != saves {
+		if w.written() != saves {
 			t.Error("the same SUBSCRIBE again was stored again")
 		}
 		c.Unsubscribe([]string{"pacts/p/activity"})

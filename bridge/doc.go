@@ -6,5 +6,12 @@
 // worker calls the service, one command of a person at a time, and records the outcome in a second transaction.
 //
 // Functions given to Store.Submit run on the store's committing goroutine, possibly more than once; the done functions run
-// there after the commit, in order, and hand entries to the Publisher, so that each stream is published in order.
+// there after the commit, in order, and hand entries to the Publisher, so that each stream is published in order. What
+// the bridge remembers inside a transaction it forgets when anything is rolled back.
+//
+// The changes in pacts' lives are reported by the embedded service. A remote one is read, again and again, and each
+// reading is compared with the last one that was recorded; see sawAll.
+//
+// Locks: Membership, worker, breaker and notices have one each. None is held while another is taken, during I/O or while
+// the Publisher is called.
 package bridge

@@ -57,7 +57,7 @@ func encode(data any) (json.RawMessage, error) {
 	case json.RawMessage:
 		return d, nil
 	case pactwire.CheckinLogged:
-		return appendCheckinLogged(make([]byte, 0, 512+len(d.Checkin.Notes)), &d), nil
+		return appendCheckinLogged(make([]byte, 0, 704+len(d.Checkin.Notes)), &d), nil
 	}
 	return json.Marshal(data)
 }

@@ -13,7 +13,8 @@ import (
 // loading is a read under way for a user. Changes that are learned meanwhile make it start over, since it may have read
 // what was before.
 type loading struct {
-	refs  int // who waits
+	refs  int  // who waits
+	taken bool // a reader is at it
 	dirty bool
 	done  chan struct{}
 	err   error
@@ -21,14 +22,19 @@ type loading struct {
 
 // Bounds of reads.
 const (
-	loadBatch   = 256 // users of one read
+	loadBatch   = 256 // users of one read of the store; of a remote service each is read on their own
+	loadsAtOnce = 32  // readings of a remote service for users who wait
 	loadTimeout = 5 * time.Second
-	loadsApart  = 8 // of a remote service, when a batch failed: users read at the same time
+	loadsApart  = 8 // of a remote service, when a batch failed in the background: users read at the same time
 )
 
 // Ensure makes the user's pacts known, and holds them until Release. It fails with Unavailable.
 func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 	m.mu.Lock()
+	if m.stopped {
+		m.mu.Unlock()
+		return errStopping
+	}
 	if h := m.users[u]; h != nil && (!m.cfg.Remote || m.current(h)) {
 		m.hold(u, h, 1)
 		m.mu.Unlock()
@@ -77,37 +83,46 @@ func (m *Membership) abandon(u pactwire.UserID, l *loading) error {
 	return pactwire.Errorf(pactwire.Unavailable, "your pacts could not be read in time; try again")
 }
 
-// read loads users in batches, so that a storm of connections costs few reads.
-func (m *Membership) read(ctx context.Context) {
+var errStopping = pactwire.Errorf(pactwire.Unavailable, "the server is stopping; try again")
+
+// read loads users in batches of a size, so that a storm of connections costs few reads.
+func (m *Membership) read(ctx context.Context, size int) {
 	for {
 		select {
 		case <-ctx.Done():
-			m.fail(ctx.Err())
+			m.fail()
 			return
 		case <-m.want:
 		}
-		for {
-			batch := m.waitingBatch()
+		for ctx.Err() == nil {
+			batch := m.waitingBatch(size)
 			if len(batch) == 0 {
 				break
 			}
 			read := m.begin()
 			pacts, since, err := m.fetch(ctx, batch)
+			if err != nil && ctx.Err() == nil {
+				m.log.Warn("read pacts", "users", len(batch), "error", err)
+			}
 			seen := m.fill(batch, pacts, since, read, err)
 			m.record(ctx, seen, read)
 		}
 	}
 }
 
-func (m *Membership) waitingBatch() []pactwire.UserID {
+func (m *Membership) waitingBatch(size int) []pactwire.UserID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	batch := make([]pactwire.UserID, 0, min(len(m.waiting), loadBatch))
+	batch := make([]pactwire.UserID, 0, min(len(m.waiting), size))
 	for u, l := range m.waiting {
-		if len(batch) == loadBatch {
+		if l.taken {
+			continue
+		}
+		if len(batch) == size {
+			nudge(m.want) // there is work for another reader
 			break
 		}
-		l.dirty = false
+		l.taken, l.dirty = true, false
 		batch = append(batch, u)
 	}
 	return batch
@@ -167,11 +182,12 @@ func (m *Membership) apart(ctx context.Context, users []pactwire.UserID) (map[pa
 }
 
 // fail ends all waits: the view is stopping.
-func (m *Membership) fail(err error) {
+func (m *Membership) fail() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.stopped = true
 	for u, l := range m.waiting {
-		l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "the server is stopping; try again", Cause: err}
+		l.err = errStopping
 		delete(m.waiting, u)
 		close(l.done)
 	}
@@ -188,7 +204,8 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 		}
 		list, ok := pacts[u]
 		if ok && l.dirty {
-			continue // learned of a change while reading: read again
+			l.taken = false // learned of a change while reading: read again
+			continue
 		}
 		delete(m.waiting, u)
 		h := m.users[u]
@@ -204,9 +221,6 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 				seen = append(seen, list...)
 			}
 		case h == nil || time.Since(h.readAt) > m.cfg.Stale:
-			if !errors.Is(err, context.Canceled) {
-				m.log.Warn("read pacts", "user", u, "error", err)
-			}
 			l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "your pacts cannot be read now; try again", Cause: err}
 			close(l.done)
 			continue
@@ -335,99 +349,4 @@ func (m *Membership) Look(ctx context.Context, p pactwire.PactID) (pactwire.Pact
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	return m.one(ctx, p)
-}
-
-// refresh reads a remote service's pacts again as they age. What cannot be read stays valid until MembershipConfig.Stale.
-func (m *Membership) refresh(ctx context.Context) {
-	tick := time.NewTicker(m.cfg.TTL / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for batch := m.aged(); len(batch) > 0; {
-			n := min(len(batch), loadBatch)
-			read := m.begin()
-			pacts, _, err := m.fetch(ctx, batch[:n])
-			if err != nil {
-				m.log.Debug("refresh pacts", "error", err)
-			}
-			m.record(ctx, m.renew(ctx, pacts, read), read)
-			if err != nil && len(pacts) == 0 {
-				break // it is down
-			}
-			batch = batch[n:]
-		}
-	}
-}
-
-// aged lists the held users who were read some time ago, and drops the idle ones that are past use.
-func (m *Membership) aged() (old []pactwire.UserID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for u, h := range m.users {
-		switch age := time.Since(h.readAt); {
-		case h.refs > 0 && age > m.cfg.TTL/2:
-			old = append(old, u)
-		case h.refs == 0 && age > m.cfg.Stale:
-			m.drop(u)
-		}
-	}
-	return old
-}
-
-// renew notes that users were read again, and lists the pacts to record: those of the users, and those that they had and
-// that are not among theirs any more, each read on its own.
-func (m *Membership) renew(ctx context.Context, pacts map[pactwire.UserID][]pactwire.Pact, read reading) []pactwire.Pact {
-	listed := make(map[pactwire.PactID]struct{})
-	var all []pactwire.Pact
-	for _, list := range pacts {
-		for _, p := range list {
-			listed[p.ID] = struct{}{}
-		}
-		all = append(all, list...)
-	}
-	gone := make(map[pactwire.PactID][]pactwire.UserID)
-	m.mu.Lock()
-	for u := range pacts {
-		if h := m.users[u]; h != nil {
-			h.readAt = read.at
-			for p := range h.pacts {
-				if _, ok := listed[p]; !ok {
-					gone[p] = append(gone[p], u)
-				}
-			}
-		}
-	}
-	m.mu.Unlock()
-	for id, users := range gone {
-		p, err := m.Look(ctx, id)
-		if pactwire.CodeOf(err) == pactwire.NotFound || pactwire.CodeOf(err) == pactwire.Denied {
-			p, err = m.without(id, users), nil
-		}
-		if err == nil && p.ID != "" {
-			all = append(all, p)
-		}
-	}
-	return all
-}
-
-// without is a pact as it is known, less members whom the service does not count any more.
-func (m *Membership) without(id pactwire.PactID, users []pactwire.UserID) pactwire.Pact {
-	known := m.get(id)
-	if known == nil {
-		return pactwire.Pact{}
-	}
-	p := *known
-	p.Members = append([]pactwire.Member(nil), p.Members...)
-	for i := range p.Members {
-		for _, u := range users {
-			if p.Members[i].UserID == u {
-				p.Members[i].Status = pactwire.MemberLeft
-			}
-		}
-	}
-	return p
 }

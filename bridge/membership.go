@@ -46,6 +46,7 @@ type Membership struct {
 	readings atomic.Uint64 // of a remote service, begun so far
 
 	mu      sync.RWMutex
+	stopped bool
 	users   map[pactwire.UserID]*holding
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view
@@ -81,10 +82,14 @@ func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.L
 		absent: make(map[pactwire.PactID]time.Time)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
-	m.tasks.Go(func() { m.read(ctx) })
-	if cfg.Remote {
-		m.tasks.Go(func() { m.refresh(ctx) })
+	if !cfg.Remote {
+		m.tasks.Go(func() { m.read(ctx, loadBatch) })
+		return m
 	}
+	for range loadsAtOnce {
+		m.tasks.Go(func() { m.read(ctx, 1) })
+	}
+	m.tasks.Go(func() { m.refresh(ctx) })
 	return m
 }
 

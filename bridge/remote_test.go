@@ -354,8 +354,12 @@ func TestRetryAfterHoldsBackOnePersonAlone(t *testing.T) {
 			t.Errorf("asked again after %s", time.Since(start))
 		}
 		wait(12 * time.Second)
-		if len(s.of("alice")) != 3 {
-			t.Errorf("after %s: %v", time.Since(start), s.of("alice"))
+		calls := s.of("alice")
+		if len(calls) != 3 {
+			t.Fatalf("after %s: %v", time.Since(start), calls)
+		}
+		if calls[0].key != calls[1].key || calls[0].date != calls[1].date || calls[1].key == calls[2].key {
+			t.Errorf("keys and dates over the restart: %v", calls)
 		}
 		n.close(t)
 	})

@@ -137,7 +137,7 @@ func (c *Conn) Abort() {
 	defer c.mu.Unlock()
 	c.ended.Store(true)
 	c.held = nil
-	c.sock.Close()
+	_ = c.sock.Close() // it is over either way
 }
 
 func (c *Conn) shut() {

@@ -157,7 +157,7 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) 
 			}
 			s, ok := o.send(ctx, w)
 			if !ok {
-				o.settle(ctx, settled)
+				_ = o.settle(ctx, settled) // we are stopping; what is not noted is sent again, under the same id
 				return 0, false
 			}
 			settled = append(settled, s)

@@ -134,7 +134,7 @@ func achievements(raw []json.RawMessage) []string {
 	var out []string
 	for _, b := range raw {
 		var name looseText
-		if name.UnmarshalJSON(b); name == "" {
+		if _ = name.UnmarshalJSON(b); name == "" { // what is no text leaves it empty
 			var obj struct {
 				Name, Type, ID looseText
 			}

@@ -263,7 +263,7 @@ func (a *Auth) setKeepalive(p *peer, cl *mqtt.Client) {
 	if p.lab {
 		highest = labKeepalive
 	}
-	want := asked
+	var want uint16
 	switch {
 	case asked == 0 && p.v5():
 		want = highest

@@ -24,6 +24,7 @@ type reader struct {
 	sent   map[string]int          // highest that ever came
 	done   map[string]map[int]bool // acknowledged
 	under  []packets.Packet
+	taken  bool // over from a connection that stood
 }
 
 // look takes what came and checks it.
@@ -37,7 +38,8 @@ func (r *reader) look() {
 		if body.Seq != r.seen[topic]+1 {
 			r.t.Fatalf("%s: after %d came %d", topic, r.seen[topic], body.Seq)
 		}
-		if before := body.Seq <= r.sent[topic]; before != pk.FixedHeader.Dup {
+		// What was handed to a connection that was just taken over never came, and has DUP all the same.
+		if before := body.Seq <= r.sent[topic]; before != pk.FixedHeader.Dup && (before || !r.taken) {
 			r.t.Fatalf("%s: %d has DUP %v", topic, body.Seq, pk.FixedHeader.Dup)
 		}
 		r.seen[topic] = body.Seq
@@ -141,6 +143,8 @@ func TestPromise4NothingMissedInAnyStream(t *testing.T) {
 					r.look()
 					if s.N%2 == 0 {
 						r.c.Detach()
+					} else {
+						r.taken = true
 					}
 					tell()
 					if s.N%3 == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -91,13 +93,27 @@ func (s *Server) set(key string) string {
 // FreeAddr is an address of loopback on which nobody listens.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		// Below the ports that the system gives to outgoing connections, which could take it before the server does; and
+		// each at most once, so that two listeners never get the same.
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+nextPort.Add(1)%20_000)
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return addr
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port on loopback")
+	return ""
 }
+
+// nextPort starts elsewhere in each process, since packages are tested side by side.
+var nextPort = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(rand.Uint32N(20_000))
+	return &n
+}()
 
 // Set changes a setting for the next Restart.
 func (s *Server) Set(key, value string) { s.env[key] = value }

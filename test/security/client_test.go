@@ -132,8 +132,8 @@ func (c *client) read() {
 
 // raw sends bytes. Errors show as the end of the connection.
 func (c *client) raw(b []byte) {
-	c.nc.SetWriteDeadline(time.Now().Add(limit)) //nolint:errcheck // the write tells
-	c.nc.Write(b)                                //nolint:errcheck // the reader sees the end
+	c.nc.SetWriteDeadline(time.Now().Add(limit)) // the write tells
+	c.nc.Write(b)                                // the reader sees the end
 }
 
 func (c *client) ack(kind byte, id uint16) {

@@ -2,6 +2,7 @@ package security_test
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -202,7 +203,8 @@ func TestTrapSilence(t *testing.T) {
 			for err == nil {
 				_, err = nc.Read(buf[:])
 			}
-			if ne, ok := err.(net.Error); ok && ne.Timeout() || time.Since(start) > 5*time.Second {
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() || time.Since(start) > 5*time.Second {
 				t.Errorf("%s: open for %v", name, time.Since(start))
 			}
 			nc.Close()

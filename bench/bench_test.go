@@ -90,13 +90,16 @@ func TestUsageOfThisProcess(t *testing.T) {
 	if before.rss < 1<<20 {
 		t.Errorf("resident: %d bytes", before.rss)
 	}
+	// Work until it is accounted for, which on a busy machine takes a while.
 	var x uint64
-	for until := time.Now().Add(100 * time.Millisecond); time.Now().Before(until); {
-		x += rand.Uint64()
-	}
-	after, err := readUsage([]int{os.Getpid()})
-	if err != nil {
-		t.Fatal(err)
+	after := before
+	for until := time.Now().Add(20 * time.Second); after.cpu <= before.cpu && time.Now().Before(until); {
+		for range 1_000_000 {
+			x += rand.Uint64()
+		}
+		if after, err = readUsage([]int{os.Getpid()}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if after.cpu <= before.cpu {
 		t.Errorf("no CPU used: %v, then %v (%d)", before, after, x)

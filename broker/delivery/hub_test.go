@@ -372,7 +372,7 @@ func connect(t testing.TB, h *delivery.Hub, in pactwire.Connecting) (*delivery.C
 }
 
 func user(u pactwire.UserID) pactwire.Connecting {
-	return pactwire.Connecting{Identity: pactwire.Identity{UserID: u}, Expiry: time.Hour}
+	return pactwire.Connecting{Identity: pactwire.Identity{UserID: u}, Expiry: time.Hour, Version: 5}
 }
 
 func subscribe(t testing.TB, c *delivery.Client, qos byte, filters ...string) []byte {

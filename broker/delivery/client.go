@@ -146,6 +146,9 @@ func (c *Client) offerWithoutCursor(e *entry) {
 		c.meet(e.Stream.Pact())
 		return
 	}
+	if !c.mayRead(e.Stream.Pact()) {
+		return // left while the entry was on its way here
+	}
 	p := wire.Publish{QoS: qos, Topic: e.name, Identifiers: ids, Payload: e.Payload}
 	switch {
 	case c.quiet == open && (qos > 0 && c.room() || qos == 0 && c.fits()):

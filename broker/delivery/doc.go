@@ -8,5 +8,8 @@
 // Packet ids are our own: those of a client's unacknowledged messages are consecutive, so they stand in a ring, and the
 // acknowledged front of the ring moves the cursors.
 //
-// Lock order: Hub's registry before Client.mu; nothing is called under Client.mu but the transport, which does not block.
+// A session is written by one goroutine alone, the saver. Open lets one connection at a time hold it.
+//
+// Lock order: Client.mu first; under it come the transport and the membership view, which do not block, and the short locks
+// of Hub, saver, queue, blockedSet and throttle, under which nothing is called.
 package delivery

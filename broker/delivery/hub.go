@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,8 +85,9 @@ type Hub struct {
 	saver    *saver
 	states   *throttle
 	seats    seats
-	buffers  sync.Pool // of *[]byte
-	entries  sync.Pool // of *fanout
+	warned   atomic.Int64 // when a failing turn was last logged, in Unix seconds
+	buffers  sync.Pool    // of *[]byte
+	entries  sync.Pool    // of *fanout
 
 	mu        sync.RWMutex
 	users     map[pactwire.UserID][]*Client // replaced, never changed in place
@@ -129,10 +131,13 @@ func (h *Hub) Stop(ctx context.Context) error {
 	return h.saver.flush(ctx, true)
 }
 
+// maxPooled is how large a buffer may be that is kept for another time.
+const maxPooled = 64 << 10
+
 func (h *Hub) buffer() *[]byte { return h.buffers.Get().(*[]byte) }
 
 func (h *Hub) release(b *[]byte) {
-	if cap(*b) <= 64<<10 {
+	if cap(*b) <= maxPooled {
 		h.buffers.Put(b)
 	}
 }
@@ -186,8 +191,8 @@ func (h *Hub) Publish(e pactwire.Entry) {
 	for _, c := range h.watching() {
 		c.offer(&x.entry)
 	}
-	if cap(x.packets[0])+cap(x.packets[1]) <= 128<<10 {
-		x.set(pactwire.Entry{})
+	if cap(x.packets[0])+cap(x.packets[1]) <= maxPooled {
+		x.Entry = pactwire.Entry{} // its payload may go
 		h.entries.Put(x)
 	}
 }
@@ -247,6 +252,15 @@ func (h *Hub) Event(u pactwire.UserID, e pactwire.Event) {
 func (h *Hub) DisconnectUser(u pactwire.UserID, reason byte) {
 	for _, c := range h.of(u) {
 		c.tr.Disconnect(reason)
+	}
+}
+
+// DisconnectDevice ends the connections of one of a user's things.
+func (h *Hub) DisconnectDevice(u pactwire.UserID, d pactwire.DeviceID, reason byte) {
+	for _, c := range h.of(u) {
+		if c.device == d {
+			c.tr.Disconnect(reason)
+		}
 	}
 }
 

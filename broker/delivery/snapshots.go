@@ -136,7 +136,7 @@ var errNoStates = errors.New("states could not be read")
 // send sends one snapshot, through the permission check of this moment.
 func (b *bodies) send(ctx context.Context, o owed) (err error) {
 	c := o.client
-	if o.pact != "" && !b.hub.access.CanRead(c.key.User, o.pact) {
+	if !c.mayRead(o.pact) {
 		return nil
 	}
 	switch o.kind {
@@ -201,7 +201,7 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 		return
 	}
 	qos, ids, ok := c.covers(t)
-	if !ok {
+	if !ok || !c.mayRead(s.pact) { // who leaves has it cut off after this, under the same lock
 		return
 	}
 	if s.kind == topics.PresenceKind {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -81,14 +82,20 @@ func (h *Hub) serve(ctx context.Context) {
 		shown := h.sendSnapshots(turn, batch)
 		read := h.catchUp(turn, batch, shown == nil)
 		cancel()
-		for _, err := range []error{shown, read} {
-			if err != nil && ctx.Err() == nil {
-				h.logger.Warn("serve clients", "clients", len(batch), "error", err)
-			}
+		if err := errors.Join(shown, read); err != nil && ctx.Err() == nil {
+			h.warn(len(batch), err)
 		}
 		for _, c := range batch {
 			c.endTurn(shown != nil || read != nil)
 		}
+	}
+}
+
+// warn logs a failing turn, at most once a second: with the database away there are many.
+func (h *Hub) warn(clients int, err error) {
+	now := time.Now().Unix()
+	if last := h.warned.Load(); last != now && h.warned.CompareAndSwap(last, now) {
+		h.logger.Warn("serve clients", "clients", clients, "error", err)
 	}
 }
 

@@ -1,0 +1,155 @@
+package delivery_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/broker/delivery"
+)
+
+func TestQoS2IsTakenInOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer func() { stop(t, h) }()
+		c, _, _ := connect(t, h, user("alice"))
+		if c.Received(7) {
+			t.Fatal("7 never came")
+		}
+		c.Detach() // dropped before the commit: to be taken in when it comes again
+		c, _, _ = connect(t, h, user("alice"))
+		if c.Received(7) {
+			t.Fatal("7 was never committed")
+		}
+		old := c
+		c.Detach()
+		old.Ack(7, 2, 0, "") // the commit came true after the connection had ended
+		c, _, _ = connect(t, h, user("alice"))
+		if !c.Received(7) {
+			t.Fatal("7 was committed")
+		}
+		other, _, _ := connect(t, h, user("alice"))
+		c.Ack(8, 2, 0, "") // and here after it was taken over
+		if !other.Received(8) || !other.Received(7) {
+			t.Fatal("8 was committed")
+		}
+		other.Ack(9, 2, 0x87, "no")
+		if other.Received(9) {
+			t.Error("an error ends the exchange")
+		}
+		other.Pubrel(7)
+		if other.Received(7) {
+			t.Error("7 was released")
+		}
+		other.Detach()
+		stop(t, h)
+		if s, ok := w.stored(alicePhone); !ok || !slices.Equal(s.Received, []uint16{8}) {
+			t.Errorf("stored %+v", s)
+		}
+		h = newHub(t, w)
+		if c, _, _ := connect(t, h, user("alice")); !c.Received(8) {
+			t.Error("forgotten over a restart")
+		}
+	})
+}
+
+func TestUnreleasedQoS2IsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, newWorld())
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		for id := range 1025 {
+			c.Ack(uint16(id+1), 2, 0, "")
+		}
+		if closed, reason := end.isClosed(); !closed || reason != 0x93 {
+			t.Errorf("closed %v with %#x", closed, reason)
+		}
+	})
+}
+
+func TestAutoJoinSubscribesAndIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		in := user("alice")
+		in.AutoJoin = true
+		c, end, _ := connect(t, h, in)
+		h.Publish(w.commit(feed))
+		h.Publish(w.commit(pactwire.InboxOf("alice")))
+		synctest.Wait()
+		var names []string
+		for _, pk := range end.take() {
+			names = append(names, pk.TopicName)
+		}
+		for _, want := range []string{"pacts/p/state", "pacts/p/presence/alice", "pacts/p/activity", "users/alice/inbox"} {
+			if !slices.Contains(names, want) {
+				t.Errorf("no %s among %v", want, names)
+			}
+		}
+		c.Detach()
+		h.Publish(w.commit(feed))
+		_, end, present := connect(t, h, in)
+		synctest.Wait()
+		states := 0
+		got := end.take()
+		for _, pk := range got {
+			if strings.HasSuffix(pk.TopicName, "/state") {
+				states++
+			}
+		}
+		if !present || states != 1 || !slices.Equal(seqs(t, got), []int{1, 2}) {
+			t.Errorf("present %v, %d states, %v", present, states, seqs(t, got))
+		}
+
+		in.ClientID, in.Expiry = "watch", 0
+		end = &wireEnd{t: t, version: 5}
+		c, _, err := h.Open(context.Background(), in, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.fail(true)
+		c.Start()
+		if closed, reason := end.isClosed(); !closed || reason != 0x89 {
+			t.Errorf("auto-join failed and the connection stands: %v %#x", closed, reason)
+		}
+		w.fail(false)
+	})
+}
+
+func TestOpenGivesUpWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		block := make(chan struct{})
+		h := delivery.New(delivery.Config{}, w, slowStore{w, block}, w, w, quietLog, nil)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _, _ = h.Open(context.Background(), user("alice"), &wireEnd{t: t, version: 5}) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if _, _, err := h.Open(ctx, user("alice"), &wireEnd{t: t, version: 5}); pactwire.CodeOf(err) != pactwire.Unavailable {
+			t.Errorf("Open: %v", err)
+		}
+		close(block)
+		wg.Wait()
+		stop(t, h)
+	})
+}
+
+// slowStore holds LoadSession until told.
+type slowStore struct {
+	*world
+	block chan struct{}
+}
+
+func (s slowStore) LoadSession(ctx context.Context, k pactwire.SessionKey) (pactwire.Session, bool, error) {
+	<-s.block
+	return s.world.LoadSession(ctx, k)
+}

@@ -1,0 +1,152 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+func TestSnapshotsComeBeforeReplayAndCarryRetain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		w.join("p", "bob")
+		for range 3 {
+			w.commit(feed)
+		}
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		zero := pactwire.Seq(0)
+		c.Subscribe(context.Background(), []pactwire.Subscription{{Filter: "pacts/p/#", QoS: 1, After: &zero}})
+		c.AfterSuback()
+		synctest.Wait()
+		var order []string
+		for _, pk := range end.take() {
+			order = append(order, fmt.Sprintf("%s %v", pk.TopicName, pk.FixedHeader.Retain))
+		}
+		slices.Sort(order[1:3]) // presence comes in any order
+		want := []string{"pacts/p/state true", "pacts/p/presence/alice true", "pacts/p/presence/bob true",
+			"pacts/p/activity false", "pacts/p/activity false", "pacts/p/activity false"}
+		if !slices.Equal(order, want) {
+			t.Fatalf("order %v", order)
+		}
+	})
+}
+
+func TestStateIsToldAtMostOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 0, "pacts/p/state")
+		synctest.Wait()
+		end.take()
+		for range 30 {
+			h.StateChanged("p")
+			pass(100 * time.Millisecond)
+		}
+		pass(2 * time.Second)
+		if n := len(end.take()); n < 3 || n > 5 {
+			t.Fatalf("%d states in 3 seconds", n)
+		}
+	})
+}
+
+func TestSnapshotsFollowRetainHandling(t *testing.T) {
+	for _, test := range []struct {
+		handling    byte
+		first, then int
+	}{{0, 2, 2}, {1, 2, 0}, {2, 0, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.join("p", "alice")
+			h := newHub(t, w)
+			defer stop(t, h)
+			c, end, _ := connect(t, h, user("alice"))
+			for i, want := range []int{test.first, test.then} {
+				c.Subscribe(context.Background(), []pactwire.Subscription{{Filter: "pacts/+/state", RetainHandling: test.handling},
+					{Filter: "users/alice/pacts", RetainHandling: test.handling}})
+				c.AfterSuback()
+				synctest.Wait()
+				got := end.take()
+				if len(got) != want {
+					t.Errorf("retain handling %d, SUBSCRIBE %d: %v", test.handling, i+1, names(got))
+				}
+				for _, pk := range got {
+					if !pk.FixedHeader.Retain || pk.FixedHeader.Qos != 0 {
+						t.Errorf("snapshot with retain %v, QoS %d", pk.FixedHeader.Retain, pk.FixedHeader.Qos)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSnapshotsAreConflatedWhileThereIsNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		w.join("p", "bob")
+		h := newHub(t, w)
+		defer stop(t, h)
+		in := user("alice")
+		in.ReceiveMaximum = 1
+		c, end, _ := connect(t, h, in)
+		subscribe(t, c, 1, "pacts/p/activity")
+		c.Subscribe(context.Background(), []pactwire.Subscription{{Filter: "pacts/p/presence/+", QoS: 1, RetainHandling: 2}})
+		c.AfterSuback()
+		h.Publish(w.commit(feed)) // fills the window
+		for range 50 {
+			for _, u := range []pactwire.UserID{"alice", "bob"} {
+				h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: u})
+			}
+			pass(10 * time.Millisecond)
+		}
+		all := end.take()
+		for range 10 {
+			for _, pk := range all {
+				c.Puback(pk.PacketID, 0)
+			}
+			synctest.Wait()
+			next := end.take()
+			if all = next; len(next) == 0 {
+				break
+			}
+			if len(next) > 1 || next[0].FixedHeader.Retain {
+				t.Fatalf("%d at once, retain %v", len(next), next[0].FixedHeader.Retain)
+			}
+		}
+		h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "bob"})
+		if got := end.take(); len(got) != 1 || got[0].FixedHeader.Retain {
+			t.Errorf("the next change: %v", got)
+		}
+	})
+}
+
+func TestResumedSessionGetsItsSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, _, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 1, "pacts/p/#", "users/alice/pacts")
+		c.Detach()
+		h.Publish(w.commit(feed))
+		_, end, _ := connect(t, h, user("alice"))
+		synctest.Wait()
+		got := names(end.take())
+		slices.Sort(got[:3])
+		if want := []string{"pacts/p/presence/alice", "pacts/p/state", "users/alice/pacts", "pacts/p/activity"}; !slices.Equal(got, want) {
+			t.Errorf("received %v", got)
+		}
+	})
+}

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Sees to it that what the tests need is here: MQTT clients made by others, and Node for mqtt.js. As root on Debian it
-# installs what is missing; anyone else is told what to install. Nothing is done when all is there.
+# Sees to it that what the tests need is here: MQTT clients made by others, Node for mqtt.js, PostgreSQL and Redis. As root
+# on Debian it installs what is missing; anyone else is told what to install. Nothing is done when all is there. Debian may
+# start the installed servers; the tests start their own, on other ports, and do not touch those.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
+shopt -s nullglob
+for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done # Debian keeps the server out of the PATH
 need() { # need COMMAND PACKAGE
 	command -v "$1" >/dev/null || missing+=("$2")
 }
@@ -12,6 +15,10 @@ need mosquitto_sub mosquitto-clients
 need paho_c_sub paho.mqtt.c-examples
 need node nodejs
 need npm npm
+need redis-server redis-server
+need redis-cli redis-tools
+need postgres postgresql
+need psql postgresql-client
 /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
 
 if ((${#missing[@]})); then

@@ -6,16 +6,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
 )
 
-// Root is the folder of the module.
+// Root is the folder of the module: the nearest one above the working directory, where go test runs a test.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			panic("testkit: the working directory is not in the module")
+		}
+		dir = up
+	}
 }
 
 var build struct {
@@ -36,18 +47,12 @@ func Binary(t testing.TB) string {
 }
 
 func buildBinary() (path string, err error) {
-	dir := filepath.Join(Root(), ".cache", "testkit")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	dir := filepath.Join(Root(), "bin", "testkit")
+	unlock, err := lock(dir)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }() // which unlocks
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", err
-	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	path = filepath.Join(dir, "pactwire")
 	cmd := exec.Command("go", "build", "-race", "-o", path, "./cmd/pactwire")
 	cmd.Dir = Root()
@@ -55,4 +60,19 @@ func buildBinary() (path string, err error) {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// lock makes the folder and holds it alone, among all processes, until unlock is called.
+func lock(dir string) (unlock func() error, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f.Close, nil // which unlocks
 }

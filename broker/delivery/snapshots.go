@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,9 +20,18 @@ type snapshot struct {
 	pact   pactwire.PactID
 	member pactwire.UserID // of PresenceKind: one member, "" for all
 	retain bool            // answers a SUBSCRIBE or a resumed session, not a change
+
+	version uint64 // of PresenceKind: which is told; 0 = not known yet
 }
 
-// owe adds a snapshot, unless it is owed already. Under c.mu.
+// shownSelf is a user's own presence in a pact as a snapshot told it. The change that one's own arrival made is announced a
+// moment later, and was said by then.
+type shownSelf struct {
+	pact    pactwire.PactID
+	version uint64
+}
+
+// owe adds a snapshot, unless it is owed already. Presence of all members takes in what was owed of single ones. Under c.mu.
 func (c *Client) owe(s snapshot) {
 	for i := range c.snaps {
 		x := &c.snaps[i]
@@ -30,7 +40,26 @@ func (c *Client) owe(s snapshot) {
 			return
 		}
 	}
+	if s.kind == topics.PresenceKind && s.member == "" {
+		c.snaps = slices.DeleteFunc(c.snaps, func(x snapshot) bool { return x.kind == s.kind && x.pact == s.pact })
+	}
 	c.snaps = append(c.snaps, s)
+}
+
+// takeSnapshots takes what is owed, in the order in which it is promised: presence comes after states, also where a change
+// of it was owed before its SUBSCRIBE was acknowledged. Under c.mu.
+func (c *Client) takeSnapshots() []snapshot {
+	list := c.snaps
+	c.snaps = nil
+	slices.SortStableFunc(list, func(a, b snapshot) int { return cmp.Compare(a.place(), b.place()) })
+	return list
+}
+
+func (s snapshot) place() int {
+	if s.kind == topics.PresenceKind {
+		return 1
+	}
+	return 0
 }
 
 // wantSnapshots owes what belongs to a filter: states first, then presence. Under c.mu.
@@ -83,10 +112,9 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 	for _, c := range batch {
 		c.mu.Lock()
 		if !c.detached && c.quiet != afterAck && c.room() {
-			for _, s := range c.snaps {
+			for _, s := range c.takeSnapshots() {
 				list = append(list, owed{c, s})
 			}
-			c.snaps = nil
 		}
 		c.mu.Unlock()
 	}
@@ -102,6 +130,25 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 		}
 	}
 	return err
+}
+
+// toldSelf reports whether a change of the user's own presence was told by a snapshot. Under c.mu.
+func (c *Client) toldSelf(s snapshot) bool {
+	return s.member == c.key.User && !s.retain &&
+		slices.ContainsFunc(c.self, func(x shownSelf) bool { return x.pact == s.pact && x.version >= s.version })
+}
+
+// tellSelf notes what is told of the user's own presence; one record a pact. Under c.mu.
+func (c *Client) tellSelf(s snapshot) {
+	if s.member != c.key.User || s.version == 0 {
+		return
+	}
+	i := slices.IndexFunc(c.self, func(x shownSelf) bool { return x.pact == s.pact })
+	if i < 0 {
+		i = len(c.self)
+		c.self = append(c.self, shownSelf{pact: s.pact})
+	}
+	c.self[i].version = s.version
 }
 
 func (c *Client) oweAgain(s snapshot) {
@@ -170,7 +217,9 @@ func (b *bodies) send(ctx context.Context, o owed) (err error) {
 				continue
 			}
 			if body, err := json.Marshal(p); err == nil {
-				c.show(o.snapshot, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
+				s := o.snapshot
+				s.version = p.Version
+				c.show(s, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
 			}
 		}
 	}
@@ -206,6 +255,9 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 	}
 	if s.kind == topics.PresenceKind {
 		s.member = t.User
+		if c.toldSelf(s) {
+			return
+		}
 	}
 	switch {
 	case c.operator:
@@ -219,6 +271,7 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 		c.enqueue()
 	default:
 		c.write(wire.Publish{QoS: qos, Retain: s.retain, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
+		c.tellSelf(s)
 	}
 }
 
@@ -229,7 +282,7 @@ func (h *Hub) PresenceChanged(p pactwire.Presence) {
 		h.logger.Error("encode presence", "error", err)
 		return
 	}
-	s := snapshot{kind: topics.PresenceKind, pact: p.PactID, member: p.UserID}
+	s := snapshot{kind: topics.PresenceKind, pact: p.PactID, member: p.UserID, version: p.Version}
 	t := topics.Topic{Kind: topics.PresenceKind, Pact: p.PactID, User: p.UserID}
 	h.readers(p.PactID, func(c *Client) { c.show(s, t, body, false) })
 	for _, c := range h.watching() {

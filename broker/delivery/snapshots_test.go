@@ -39,6 +39,48 @@ func TestSnapshotsComeBeforeReplayAndCarryRetain(t *testing.T) {
 	})
 }
 
+// One's own arrival is announced while SUBACK is being written, between it and the snapshots, or after them.
+func TestOwnPresenceComesAfterStateAndOnce(t *testing.T) {
+	for _, moment := range []string{"before SUBACK", "after SUBACK", "after the snapshots", "at all three"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.join("p", "alice")
+			w.join("p", "bob")
+			w.commit(feed)
+			h := newHub(t, w)
+			defer stop(t, h)
+			c, end, _ := connect(t, h, user("alice"))
+			arrive := func(now string) {
+				if moment == now || moment == "at all three" {
+					h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice", Version: 7})
+				}
+			}
+			w.setVersion(7)
+			c.Subscribe(context.Background(), []pactwire.Subscription{{Filter: "pacts/p/#", QoS: 1, After: seqPtr(0)}})
+			arrive("before SUBACK")
+			c.AfterSuback()
+			arrive("after SUBACK")
+			synctest.Wait()
+			arrive("after the snapshots")
+			synctest.Wait()
+			var order []string
+			for _, pk := range end.take() {
+				order = append(order, fmt.Sprintf("%s %v", pk.TopicName, pk.FixedHeader.Retain))
+			}
+			slices.Sort(order[1:min(3, len(order))])
+			want := []string{"pacts/p/state true", "pacts/p/presence/alice true", "pacts/p/presence/bob true", "pacts/p/activity false"}
+			if !slices.Equal(order, want) {
+				t.Errorf("%s: %v", moment, order)
+			}
+			h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice", Version: 8})
+			synctest.Wait()
+			if got := names(end.take()); !slices.Equal(got, []string{"pacts/p/presence/alice"}) {
+				t.Errorf("%s: the next change: %v", moment, got)
+			}
+		})
+	}
+}
+
 func TestStateIsToldAtMostOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

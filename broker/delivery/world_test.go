@@ -27,6 +27,7 @@ type world struct {
 	floor    map[pactwire.Stream]pactwire.Seq
 	sessions map[pactwire.SessionKey]pactwire.Session
 	members  map[pactwire.PactID]map[pactwire.UserID]pactwire.Seq // readers, and where each joined
+	version  uint64                                               // of everybody's presence
 	failing  bool                                                 // the database is away
 	reads    int                                                  // of the log
 	saves    int
@@ -39,6 +40,12 @@ func (w *world) fail(yes bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failing = yes
+}
+
+func (w *world) setVersion(v uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.version = v
 }
 
 func (w *world) stored(k pactwire.SessionKey) (pactwire.Session, bool) {
@@ -213,13 +220,13 @@ func (w *world) States(_ context.Context, pacts []pactwire.PactID) ([][]byte, er
 
 func (w *world) Presences(_ context.Context, p pactwire.PactID) (list []pactwire.Presence, err error) {
 	w.mu.Lock()
-	failing := w.failing
+	failing, version := w.failing, w.version
 	w.mu.Unlock()
 	if failing {
 		return nil, errAway
 	}
 	w.Readers(p, func(u pactwire.UserID) bool {
-		list = append(list, pactwire.Presence{PactID: p, UserID: u})
+		list = append(list, pactwire.Presence{PactID: p, UserID: u, Version: version})
 		return true
 	})
 	return list, nil

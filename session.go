@@ -18,8 +18,32 @@ type Session struct {
 	Expiry time.Duration
 	// GoneAt is when the connection ended; zero while it stands.
 	GoneAt time.Time
+	// Epoch numbers the claim under which the session is held: what is written under an older one changes nothing. 0 = the
+	// store has one node, and nothing is fenced.
+	Epoch uint64
 	// Released holds the packet ids of inbound QoS 2 publishes that were received and not yet released.
 	Received []uint16
+}
+
+// SessionClaim asks for a session on behalf of a node.
+type SessionClaim struct {
+	Key  SessionKey
+	Node string // the node's address, another one after each start
+	// Clean forgets what was kept.
+	Clean bool
+	// Force takes the session also from another node's connection that still stands.
+	Force bool
+}
+
+// SessionClaimed is what became of a claim.
+type SessionClaimed struct {
+	// Session is what was kept, under its new epoch. Found says whether anything was.
+	Session Session
+	Found   bool
+	// Before is the epoch before the claim, 0 when there was none.
+	Before uint64
+	// Holder is the address of the other node whose connection stands; then nothing was claimed. "" = claimed.
+	Holder string
 }
 
 // SessionFilter is one subscription of a session.

@@ -156,7 +156,7 @@ func BenchmarkLoadSessions(b *testing.B) {
 			Cursors: []pactwire.Cursor{{Stream: pactwire.ActivityOf("0190a000-0000-7000-8000-000000000001"), Acked: 9, Sent: 9}, {Stream: pactwire.InboxOf(u), Acked: 9, Sent: 9}},
 		})
 	}
-	if err := d.SaveSessions(ctx, sessions); err != nil {
+	if _, err := d.SaveSessions(ctx, sessions); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

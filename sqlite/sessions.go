@@ -12,8 +12,12 @@ var (
 	sqlPutSession = newQuery(`INSERT INTO sessions (user, client, state, expiry, gone_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (user, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, gone_at = excluded.gone_at,
 			expires_at = excluded.expires_at`)
-	sqlDropSession     = newQuery(`DELETE FROM sessions WHERE user = ? AND client = ?`)
-	sqlExpireSessions  = newQuery(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?) RETURNING 1`)
+	sqlDropSession    = newQuery(`DELETE FROM sessions WHERE user = ? AND client = ?`)
+	sqlExpireSessions = newQuery(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?) RETURNING 1`)
+	sqlOwner          = newQuery(`SELECT epoch, owner, gone_at, expires_at, state, expiry FROM sessions WHERE user = ? AND client = ?`)
+	sqlClaimSession   = newQuery(`INSERT INTO sessions (user, client, state, expiry, owner, epoch) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (user, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, owner = excluded.owner,
+			epoch = excluded.epoch, gone_at = NULL, expires_at = NULL`)
 	sqlAbandonSessions = newQuery(`UPDATE sessions SET gone_at = ?1, expires_at = ?1 + expiry WHERE gone_at IS NULL`)
 )
 
@@ -116,10 +120,18 @@ func (d *DB) readSessions(batch []sessionLoad) []loadedSession {
 	return out
 }
 
-// SaveSessions stores sessions as they are now. One without an expiry is not kept.
-func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) error {
-	return d.slices(ctx, len(sessions), func(t *Tx, i int) error {
+// SaveSessions stores sessions as they are now, and returns those that it did not because they have been claimed since. One
+// without an expiry is not kept.
+func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) (fenced []pactwire.Session, err error) {
+	lost := make([]bool, len(sessions)) // set, not appended to: a function may run again
+	err = d.slices(ctx, len(sessions), func(t *Tx, i int) error {
 		s := &sessions[i]
+		if s.Epoch > 0 {
+			epoch, err := t.c.epoch(s.Key)
+			if lost[i] = epoch != s.Epoch; lost[i] || err != nil {
+				return err
+			}
+		}
 		if s.Expiry <= 0 {
 			return t.dropSession(s.Key)
 		}
@@ -133,6 +145,85 @@ func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) erro
 		}
 		return q.time(s.GoneAt.Add(s.Expiry)).run()
 	})
+	for i := range sessions {
+		if lost[i] {
+			fenced = append(fenced, sessions[i])
+		}
+	}
+	return fenced, err
+}
+
+// epoch is the claim under which a session is held; 0 when it was never claimed, or is not there.
+func (c *conn) epoch(key pactwire.SessionKey) (epoch uint64, err error) {
+	user, err := c.id(userName(key.User))
+	if user == 0 || err != nil {
+		return 0, err
+	}
+	s := c.q(sqlOwner).int(user).text(key.ClientID)
+	if s.next() {
+		epoch = uint64(s.colInt(0)) //nolint:gosec // as it was written
+	}
+	return epoch, s.end()
+}
+
+// ClaimSession makes a node the owner of a session under a new epoch, and returns what is kept of it. A session that is not
+// there is made, so that what is not kept has one owner as well.
+func (d *DB) ClaimSession(ctx context.Context, claim pactwire.SessionClaim) (out pactwire.SessionClaimed, err error) {
+	err = d.Update(ctx, func(t *Tx) (err error) {
+		out, err = t.claimSession(claim, d.cfg.Now())
+		return err
+	})
+	return out, err
+}
+
+func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactwire.SessionClaimed, err error) {
+	user, err := t.internID(userName(claim.Key.User))
+	if err != nil {
+		return out, err
+	}
+	s := t.c.q(sqlOwner).int(user).text(claim.Key.ClientID)
+	if s.next() {
+		out.Before = uint64(s.colInt(0)) //nolint:gosec // as it was written
+		owner, stands := s.colText(1), s.colNull(2)
+		over := !s.colNull(3) && !s.colTime(3).After(now)
+		switch {
+		case stands && owner != "" && owner != claim.Node && !claim.Force:
+			out.Holder = owner
+		case !over && !claim.Clean && s.colInt(5) > 0:
+			out.Found = true
+			out.Session, err = decodeSession(s.colBlob(4))
+			out.Session.Expiry = time.Duration(s.colInt(5)) * time.Millisecond
+			out.Session.GoneAt = s.colTime(2)
+		}
+	}
+	if e := s.end(); err == nil {
+		err = e
+	}
+	if err != nil || out.Holder != "" {
+		return out, err
+	}
+	out.Session.Key = claim.Key
+	out.Session.Epoch = max(out.Before+1, uint64(now.UnixMicro())) //nolint:gosec // after 1970
+	return out, t.c.q(sqlClaimSession).int(user).text(claim.Key.ClientID).blob(encodeSession(&out.Session)).
+		int(out.Session.Expiry.Milliseconds()).text(claim.Node).int(int64(out.Session.Epoch)).run() //nolint:gosec // a time
+}
+
+// LostSessions returns those of the sessions that have been claimed under another epoch, or are gone.
+func (d *DB) LostSessions(ctx context.Context, sessions []pactwire.Session) (lost []pactwire.Session, err error) {
+	err = d.view(ctx, func(c *conn) error {
+		lost = nil
+		for _, s := range sessions {
+			epoch, err := c.epoch(s.Key)
+			if err != nil {
+				return err
+			}
+			if epoch != s.Epoch {
+				lost = append(lost, pactwire.Session{Key: s.Key, Epoch: s.Epoch})
+			}
+		}
+		return nil
+	})
+	return lost, err
 }
 
 // DeleteSession forgets a session. It is gone from the disk when DeleteSession returns.

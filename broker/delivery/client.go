@@ -21,7 +21,8 @@ type Client struct {
 	autoJoin  bool
 	version   byte
 	window    int
-	maxPacket int // of the client; 0 = no limit
+	maxPacket int    // of the client; 0 = no limit
+	epoch     uint64 // of the claim under which the session is held; 0 on a single node
 	end       sync.Once
 
 	mu       sync.Mutex

@@ -85,6 +85,7 @@ type Hub struct {
 	saver    *saver
 	states   *throttle
 	seats    seats
+	shared   *shared      // nil on a single node
 	warned   atomic.Int64 // when a failing turn was last logged, in Unix seconds
 	buffers  sync.Pool    // of *[]byte
 	entries  sync.Pool    // of *fanout
@@ -106,7 +107,7 @@ func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapsh
 	h.metrics = newMetrics(reg, h)
 	h.places = newPlaces(log)
 	h.blocked.set = make(map[*Client]struct{})
-	h.saver = newSaver(sessions, logger, h.cfg.FlushEvery)
+	h.saver = newSaver(sessions, logger, h.cfg.FlushEvery, h.lost)
 	h.states = newThrottle(h.cfg.StateEvery)
 	h.seats.taken = make(map[pactwire.SessionKey]*seat)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -137,6 +137,7 @@ func (h *Hub) enter(c *Client) bool {
 			return false
 		}
 		h.operators = append(slices.Clip(slices.Clone(h.operators)), c)
+		h.moved("")
 		return true
 	}
 	list := h.users[c.key.User]
@@ -144,6 +145,9 @@ func (h *Hub) enter(c *Client) bool {
 		return false
 	}
 	h.users[c.key.User] = append(slices.Clip(slices.Clone(list)), c)
+	if len(list) == 0 {
+		h.moved(c.key.User)
+	}
 	return true
 }
 
@@ -155,11 +159,13 @@ func (h *Hub) leave(c *Client) {
 	}
 	if c.operator {
 		h.operators = without(h.operators)
+		h.moved("")
 		return
 	}
 	if rest := without(h.users[c.key.User]); len(rest) > 0 {
 		h.users[c.key.User] = rest
 	} else {
 		delete(h.users, c.key.User)
+		h.moved(c.key.User)
 	}
 }

@@ -19,10 +19,27 @@ type Log interface {
 // they return.
 type SessionStore interface {
 	LoadSession(ctx context.Context, key pactwire.SessionKey) (pactwire.Session, bool, error)
-	SaveSessions(ctx context.Context, s []pactwire.Session) error
+	// SaveSessions returns those that it did not write because another node has claimed them since.
+	SaveSessions(ctx context.Context, s []pactwire.Session) (fenced []pactwire.Session, err error)
 	DeleteSession(ctx context.Context, key pactwire.SessionKey) error
 	// ExpireSessions deletes the sessions whose time is over.
 	ExpireSessions(ctx context.Context, now time.Time) (int, error)
+}
+
+// Owners is a session store that several nodes share. Who holds a session is decided there: the newest claim does.
+type Owners interface {
+	ClaimSession(ctx context.Context, claim pactwire.SessionClaim) (pactwire.SessionClaimed, error)
+	// LostSessions returns those of the sessions that have been claimed under another epoch, or are gone.
+	LostSessions(ctx context.Context, s []pactwire.Session) ([]pactwire.Session, error)
+}
+
+// Peers are the other nodes of a shared store.
+type Peers interface {
+	// Yield asks the node at an address to end its connection of a session and to save it. True means that nothing more is
+	// to be expected of that node: it has, or it holds no such session, or it is gone. It returns within about a second.
+	Yield(ctx context.Context, node string, key pactwire.SessionKey) bool
+	// Moved says that a user's first connection of this node has come, or the last one has ended. It does not block.
+	Moved(u pactwire.UserID)
 }
 
 // Access is the in-memory view of membership: the one function that says who may read what, at subscribe, delivery and

@@ -17,7 +17,8 @@ type saver struct {
 	store  SessionStore
 	logger *slog.Logger
 	every  time.Duration
-	now    chan struct{} // of size 1: something is not to wait for the tick
+	now    chan struct{}            // of size 1: something is not to wait for the tick
+	lost   func([]pactwire.Session) // told which sessions belong to another node now
 
 	mu     sync.Mutex
 	moved  map[*Client]struct{} // changed since they were written
@@ -27,8 +28,8 @@ type saver struct {
 	waits  []chan error // one a caller of save and drop; each has room for one
 }
 
-func newSaver(store SessionStore, logger *slog.Logger, every time.Duration) *saver {
-	return &saver{store: store, logger: logger, every: every, now: make(chan struct{}, 1),
+func newSaver(store SessionStore, logger *slog.Logger, every time.Duration, lost func([]pactwire.Session)) *saver {
+	return &saver{store: store, logger: logger, every: every, lost: lost, now: make(chan struct{}, 1),
 		moved: make(map[*Client]struct{}), urgent: make(map[*Client]struct{}), parked: make(map[pactwire.SessionKey]*pactwire.Session)}
 }
 
@@ -101,6 +102,21 @@ func (s *saver) find(key pactwire.SessionKey) (pactwire.Session, bool) {
 	}
 	return pactwire.Session{}, false
 }
+
+// take returns a session that is not yet written, and leaves it to the caller.
+func (s *saver) take(key pactwire.SessionKey) (pactwire.Session, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.parked[key]
+	if p == nil {
+		return pactwire.Session{}, false
+	}
+	delete(s.parked, key)
+	return *p, true
+}
+
+// settle returns when what has changed by now is durable.
+func (s *saver) settle(ctx context.Context) error { return s.wait(ctx, func() {}) }
 
 // amend changes a session that is not yet written.
 func (s *saver) amend(key pactwire.SessionKey, f func(*pactwire.Session)) {
@@ -179,9 +195,11 @@ func (s *saver) flush(ctx context.Context, all bool) error {
 
 func (s *saver) write(ctx context.Context, batch []pactwire.Session, drops []pactwire.SessionKey) error {
 	if len(batch) > 0 {
-		if err := s.store.SaveSessions(ctx, batch); err != nil {
+		fenced, err := s.store.SaveSessions(ctx, batch)
+		if err != nil {
 			return err
 		}
+		s.lost(fenced)
 	}
 	for _, key := range drops {
 		if err := s.store.DeleteSession(ctx, key); err != nil {

@@ -14,6 +14,13 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 	if c.operator {
 		return false, nil
 	}
+	if h.shared != nil {
+		session, ok, err := h.claim(ctx, c, clean)
+		if ok {
+			c.restore(session)
+		}
+		return ok, err
+	}
 	session, ok := h.saver.find(c.key)
 	if !ok {
 		var err error
@@ -125,7 +132,7 @@ func (c *Client) snapshot() (pactwire.Session, bool) {
 
 // session is the session as it stands. Under c.mu.
 func (c *Client) session() pactwire.Session {
-	s := pactwire.Session{Key: c.key, Expiry: c.expiry, Received: slices.Clone(c.received),
+	s := pactwire.Session{Key: c.key, Epoch: c.epoch, Expiry: c.expiry, Received: slices.Clone(c.received),
 		Filters: make([]pactwire.SessionFilter, 0, len(c.subs)), Cursors: make([]pactwire.Cursor, 0, len(c.cursors))}
 	for i := range c.subs {
 		if !c.subs[i].unplaced {

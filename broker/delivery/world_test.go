@@ -132,19 +132,24 @@ func (w *world) written() int {
 	return w.saves
 }
 
-func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) error {
+func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) ([]pactwire.Session, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failing {
-		return errAway
+		return nil, errAway
 	}
 	w.saves++
+	var fenced []pactwire.Session
 	for _, s := range list {
+		if s.Epoch > 0 && s.Epoch != w.sessions[s.Key].Epoch {
+			fenced = append(fenced, s)
+			continue
+		}
 		if w.sessions[s.Key] = s; s.Expiry <= 0 {
 			delete(w.sessions, s.Key)
 		}
 	}
-	return nil
+	return fenced, nil
 }
 
 func (w *world) DeleteSession(_ context.Context, k pactwire.SessionKey) error {

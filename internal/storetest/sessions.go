@@ -14,6 +14,10 @@ var sessionTests = []test{
 	{"a client id belongs to its user", on(testSessionKeys)},
 	{"a session whose time is over is not there", on(testSessionExpiry)},
 	{"a thousand sessions are saved and loaded at once", on(testSessionStorm)},
+	{"a session has one owner, and the newest claim wins", on(testSessionOwner)},
+	{"what an older owner writes changes nothing", on(testSessionFence)},
+	{"a claim forgets what is over, or is to be", on(testSessionClaimClean)},
+	{"of many claims at once each has its own epoch", on(testSessionClaims)},
 	{"connections that stood at a kill are gone after it", on(testSessionReopened)},
 }
 
@@ -43,8 +47,8 @@ func load(t *testing.T, s Store, key pactwire.SessionKey) (pactwire.Session, boo
 
 func save(t *testing.T, s Store, sessions ...pactwire.Session) {
 	t.Helper()
-	if err := s.SaveSessions(ctx, sessions); err != nil {
-		t.Fatal(err)
+	if fenced, err := s.SaveSessions(ctx, sessions); err != nil || len(fenced) > 0 {
+		t.Fatal(fenced, err)
 	}
 }
 
@@ -163,5 +167,120 @@ func testSessionReopened(t *testing.T, s Store) {
 	}
 	if n, err := s.ExpireSessions(ctx, time.Now().Add(2*v.Expiry)); n != 1 || err != nil {
 		t.Fatalf("it never expires: %d, %v", n, err)
+	}
+}
+
+func claim(t *testing.T, s Store, c pactwire.SessionClaim) pactwire.SessionClaimed {
+	t.Helper()
+	got, err := s.ClaimSession(ctx, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func testSessionOwner(t *testing.T, s Store) {
+	v := session("alice", "c")
+	first := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1"})
+	if first.Found || first.Holder != "" || first.Before != 0 || first.Session.Epoch == 0 || first.Session.Key != v.Key {
+		t.Fatalf("of what is not there: %+v", first)
+	}
+	if got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "b/1"}); got.Holder != "a/1" {
+		t.Fatalf("a standing one, not kept yet: %+v", got)
+	}
+	v.Epoch = first.Session.Epoch
+	save(t, s, v)
+	if got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "b/1"}); got.Holder != "a/1" {
+		t.Fatalf("a standing one: %+v", got)
+	}
+	again := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1"})
+	if !again.Found || again.Before != v.Epoch || again.Session.Epoch <= v.Epoch {
+		t.Fatalf("the owner again: %+v", again)
+	}
+	v.Epoch = again.Session.Epoch
+	same(t, "kept", v, again.Session)
+	forced := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "b/1", Force: true})
+	if !forced.Found || forced.Holder != "" || forced.Before != v.Epoch {
+		t.Fatalf("forced: %+v", forced)
+	}
+	v.Epoch = forced.Session.Epoch
+	v.GoneAt = time.Now().UTC().Truncate(time.Millisecond)
+	save(t, s, v)
+	if got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "c/1"}); got.Holder != "" || !got.Found {
+		t.Fatalf("one that has been let go: %+v", got)
+	}
+}
+
+func testSessionFence(t *testing.T, s Store) {
+	v := session("alice", "c")
+	v.Epoch = claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1"}).Session.Epoch
+	save(t, s, v)
+	old := v
+	v.Epoch = claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "b/1", Force: true}).Session.Epoch
+	other := session("bob", "c")
+	old.Filters = nil
+	for _, expiry := range []time.Duration{time.Hour, 0} { // 0 would delete it
+		old.Expiry = expiry
+		fenced, err := s.SaveSessions(ctx, []pactwire.Session{old, other})
+		if err != nil || len(fenced) != 1 || fenced[0].Key != old.Key || fenced[0].Epoch != old.Epoch {
+			t.Fatalf("fenced %v, %v", fenced, err)
+		}
+	}
+	if _, ok := load(t, s, other.Key); !ok {
+		t.Error("what came with it was not written")
+	}
+	gone := pactwire.SessionKey{User: "nobody", ClientID: "c"}
+	lost, err := s.LostSessions(ctx, []pactwire.Session{old, v, {Key: gone, Epoch: 7}})
+	if err != nil || len(lost) != 2 || lost[0].Key != old.Key || lost[0].Epoch != old.Epoch || lost[1].Key != gone {
+		t.Fatalf("lost %v, %v", lost, err)
+	}
+	got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "b/1"})
+	v.Epoch = got.Session.Epoch
+	same(t, "the newer", v, got.Session)
+}
+
+func testSessionClaimClean(t *testing.T, s Store) {
+	v := session("alice", "c")
+	save(t, s, v)
+	if got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1", Clean: true}); got.Found || len(got.Session.Filters) > 0 {
+		t.Fatalf("clean: %+v", got)
+	}
+	if got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1"}); got.Found {
+		t.Fatalf("after a clean start: %+v", got)
+	}
+	over := session("alice", "over")
+	over.GoneAt = time.Now().Add(-2 * time.Hour)
+	save(t, s, over)
+	got := claim(t, s, pactwire.SessionClaim{Key: over.Key, Node: "a/1"})
+	if got.Found {
+		t.Fatalf("its time was over: %+v", got)
+	}
+	over.Epoch, over.Expiry = got.Session.Epoch, 0
+	save(t, s, over) // the connection that kept nothing has ended
+	if got := claim(t, s, pactwire.SessionClaim{Key: over.Key, Node: "b/1"}); got.Holder != "" || got.Session.Epoch <= over.Epoch {
+		t.Fatalf("after it was deleted: %+v", got)
+	}
+}
+
+func testSessionClaims(t *testing.T, s Store) {
+	const n = 100
+	var mu sync.Mutex
+	epochs := map[uint64]bool{}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			c := pactwire.SessionClaim{Key: pactwire.SessionKey{User: "u", ClientID: "c"}, Node: fmt.Sprintf("n%d/1", i), Force: true}
+			got, err := s.ClaimSession(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil || got.Holder != "" || epochs[got.Session.Epoch] {
+				t.Errorf("%+v, %v", got, err)
+			}
+			epochs[got.Session.Epoch] = true
+		})
+	}
+	wg.Wait()
+	if len(epochs) != n {
+		t.Errorf("%d epochs", len(epochs))
 	}
 }

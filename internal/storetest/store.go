@@ -35,6 +35,7 @@ type Store interface {
 	habits.WebhookStore
 	delivery.Log
 	delivery.SessionStore
+	delivery.Owners
 
 	LastSeen(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Seen, error)
 	SaveSeen(ctx context.Context, seen []pactwire.Seen) error

@@ -1,0 +1,201 @@
+package delivery_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/broker/delivery"
+)
+
+// owned is a world that several hubs share, and the way in which they reach each other.
+type owned struct {
+	*world
+	mu     sync.Mutex
+	holder map[pactwire.SessionKey]string
+	epochs uint64
+	hubs   map[string]*delivery.Hub
+	cut    bool // the hubs do not reach each other
+}
+
+func (o *owned) ClaimSession(_ context.Context, c pactwire.SessionClaim) (out pactwire.SessionClaimed, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.world.mu.Lock()
+	defer o.world.mu.Unlock()
+	s, ok := o.sessions[c.Key]
+	if at := o.holder[c.Key]; ok && s.GoneAt.IsZero() && at != c.Node && !c.Force {
+		return pactwire.SessionClaimed{Holder: at}, nil
+	}
+	o.epochs++
+	out = pactwire.SessionClaimed{Session: s, Found: ok && s.Expiry > 0 && !c.Clean, Before: s.Epoch}
+	if !out.Found {
+		out.Session = pactwire.Session{Key: c.Key}
+	}
+	out.Session.Epoch, out.Session.GoneAt = o.epochs, time.Time{}
+	o.sessions[c.Key] = out.Session
+	o.holder[c.Key] = c.Node
+	return out, nil
+}
+
+func (o *owned) LostSessions(_ context.Context, list []pactwire.Session) (lost []pactwire.Session, err error) {
+	for _, s := range list {
+		if now, _ := o.stored(s.Key); now.Epoch != s.Epoch {
+			lost = append(lost, s)
+		}
+	}
+	return lost, nil
+}
+
+func (o *owned) Yield(ctx context.Context, node string, key pactwire.SessionKey) bool {
+	o.mu.Lock()
+	h, cut := o.hubs[node], o.cut
+	o.mu.Unlock()
+	return !cut && h.Yield(ctx, key) == nil
+}
+
+func (o *owned) Moved(pactwire.UserID) {}
+
+// twoHubs are two nodes, a and b, on one store.
+func twoHubs(t *testing.T) (o *owned, a, b *delivery.Hub) {
+	o = &owned{world: newWorld(), holder: map[pactwire.SessionKey]string{}, hubs: map[string]*delivery.Hub{}}
+	a, b = newHub(t, o.world), newHub(t, o.world)
+	a.Share("a", o, o)
+	b.Share("b", o, o)
+	o.hubs["a"], o.hubs["b"] = a, b
+	return o, a, b
+}
+
+func TestASessionGoesOnOnAnotherNodeWithoutAnythingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.join("p", "alice")
+		first, firstEnd, _ := connect(t, a, user("alice"))
+		subscribe(t, first, 1, "pacts/+/activity")
+		for range 3 {
+			a.Publish(o.commit(feed))
+		}
+		synctest.Wait()
+		for _, pk := range firstEnd.take() {
+			first.Puback(pk.PacketID, 0)
+		}
+		second, secondEnd, present := connect(t, b, user("alice"))
+		synctest.Wait()
+		if !present {
+			t.Error("the session was not found")
+		}
+		if closed, reason := firstEnd.isClosed(); !closed || reason != 0x8e {
+			t.Errorf("the older connection: closed %v, reason %#x", closed, reason)
+		}
+		b.Publish(o.commit(feed))
+		synctest.Wait()
+		if got := seqs(t, secondEnd.take()); !slices.Equal(got, []int{4}) {
+			t.Errorf("got %v, want 4 alone", got)
+		}
+		second.Detach()
+	})
+}
+
+func TestANodeThatCannotBeAskedLosesTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.cut = true
+		o.join("p", "alice")
+		first, firstEnd, _ := connect(t, a, user("alice"))
+		subscribe(t, first, 1, "pacts/+/activity")
+		_, _, present := connect(t, b, user("alice"))
+		if !present {
+			t.Error("the session was not found")
+		}
+		if closed, _ := firstEnd.isClosed(); closed {
+			t.Fatal("closed by whom?")
+		}
+		held, _ := o.stored(pactwire.SessionKey{User: "alice", ClientID: "phone"})
+		if err := a.CheckSessions(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if closed, reason := firstEnd.isClosed(); !closed || reason != 0x8e {
+			t.Errorf("after a look: closed %v, reason %#x", closed, reason)
+		}
+		first.Detach()
+		pass(3 * time.Second)
+		if now, _ := o.stored(held.Key); now.Epoch != held.Epoch || !now.GoneAt.IsZero() {
+			t.Errorf("the older node wrote over the newer: %+v", now)
+		}
+	})
+}
+
+func TestAFencedSaveEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.cut = true
+		o.join("p", "alice")
+		first, firstEnd, _ := connect(t, a, user("alice"))
+		subscribe(t, first, 1, "pacts/+/activity")
+		connect(t, b, user("alice"))
+		a.Publish(o.commit(feed)) // moves the cursor, so the session is saved
+		pass(2 * time.Second)
+		if closed, reason := firstEnd.isClosed(); !closed || reason != 0x8e {
+			t.Errorf("closed %v, reason %#x", closed, reason)
+		}
+	})
+}
+
+func TestAClientThatComesBackToItsNodeGoesOnFromWhatWasNotWrittenYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.join("p", "alice")
+		c, end, _ := connect(t, a, user("alice"))
+		subscribe(t, c, 1, "pacts/+/activity")
+		a.Publish(o.commit(feed))
+		synctest.Wait()
+		for _, pk := range end.take() {
+			c.Puback(pk.PacketID, 0)
+		}
+		c.Detach()
+		_, end, present := connect(t, a, user("alice"))
+		pass(2 * time.Second)
+		if got := seqs(t, end.take()); !present || len(got) != 0 {
+			t.Errorf("present %v, got %v", present, got)
+		}
+		if closed, _ := end.isClosed(); closed {
+			t.Error("fenced by its own past")
+		}
+	})
+}
+
+func TestBehindMakesCursorsReadTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 1, "pacts/+/activity")
+		for range 3 {
+			w.commit(feed) // by another node
+		}
+		h.Behind(feed, 3)
+		synctest.Wait()
+		if got := seqs(t, end.take()); !slices.Equal(got, upTo(3)) {
+			t.Errorf("got %v", got)
+		}
+		h.Behind(feed, 2)
+		synctest.Wait()
+		if got := seqs(t, end.take()); len(got) != 0 {
+			t.Errorf("again: %v", got)
+		}
+	})
+}

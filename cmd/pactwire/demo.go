@@ -44,12 +44,12 @@ Pactwire is running. Alice and Bob have a pact about %s.
 
   Without mosquitto (in the same folder, with the same data_dir):
 
-    pactwire watch --user bob
-    pactwire checkin %[7]s done --user alice --notes 'before breakfast'
+    %[9]s watch --user bob
+    %[9]s checkin %[7]s done --user alice --notes 'before breakfast'
 
   MQTT over WebSocket: ws://%[2]s:%[4]s/mqtt     HTTP: http://%[8]s/v1/pacts     Ctrl-C stops it.
 
-`, pact.HabitName, host, port, ws, bobToken, aliceToken, pact.ID, n.cfg.HTTP.Addr)
+`, pact.HabitName, host, port, ws, bobToken, aliceToken, pact.ID, n.cfg.HTTP.Addr, os.Args[0])
 	return err
 }
 

@@ -252,13 +252,7 @@ func (n *node) Start(ctx context.Context) error {
 	if err := n.broker.Start(ctx); err != nil {
 		return err
 	}
-	if err := n.api.Start(ctx); err != nil {
-		return err
-	}
-	for name, addr := range n.broker.Addrs() {
-		n.log.Info("listening", "mqtt", name, "addr", addr.String())
-	}
-	return nil
+	return n.api.Start(ctx)
 }
 
 // Stop drains: nothing new comes in, who is connected is told to come back, sessions are saved, the store is closed last.

@@ -31,6 +31,16 @@ type Command struct {
 	Refused *Error
 
 	Answer Answer
+
+	// Inbound is the QoS 2 publish that the command came by, when its session is kept. Of a batch the first one's counts.
+	Inbound *Inbound `json:"-"`
+}
+
+// Inbound names a QoS 2 publish of a session that is kept. It is committed together with what the publish asked for, so that
+// the same publish is not taken in twice, whenever the process ends.
+type Inbound struct {
+	Session  SessionKey
+	PacketID uint16
 }
 
 // Answer tells where the answer to a command goes. With a Topic it goes there alone, unlogged, with Correlation;

@@ -21,7 +21,8 @@ type Session struct {
 	// Epoch numbers the claim under which the session is held: what is written under an older one changes nothing. 0 = the
 	// store has one node, and nothing is fenced.
 	Epoch uint64
-	// Released holds the packet ids of inbound QoS 2 publishes that were received and not yet released.
+	// Received holds the packet ids of inbound QoS 2 publishes that were taken in and not yet released. Stores read it, and do
+	// not write it with the session: see Inbound.
 	Received []uint16
 }
 

@@ -89,10 +89,20 @@ func (op *operation) verdict() error {
 // are done.
 func (op *operation) apply(tx Tx) error {
 	op.commit, op.pending = op.bridge.begin(tx), op.pending[:0]
+	inbound := op.cmds[0].Inbound
+	if inbound != nil {
+		clear(op.results)
+		if known, err := tx.Received(*inbound); known || err != nil {
+			return err // only its acknowledgement was lost
+		}
+	}
 	for i := range op.cmds {
 		if err := op.run(i); err != nil {
 			return err
 		}
+	}
+	if inbound != nil && op.verdict() == nil {
+		return tx.PutReceived(*inbound)
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ type Tx interface {
 	RetryCommand(id int64, attempts int, next time.Time) error
 	// NextCommandID is an unused number for a command; numbers ascend in order of acceptance.
 	NextCommandID() (int64, error)
+	// Received reports whether a QoS 2 publish was taken in before and not yet released.
+	Received(in pactwire.Inbound) (bool, error)
+	// PutReceived notes that a QoS 2 publish is taken in. Of a session that is not stored nothing is noted.
+	PutReceived(in pactwire.Inbound) error
 	// Joined notes at which sequence number a member's own partner_joined stands, so that a wildcard's cursor can start before it.
 	Joined(p pactwire.PactID, u pactwire.UserID, at pactwire.Seq) error
 	// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one.

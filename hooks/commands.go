@@ -122,7 +122,22 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 		cmds[i].Sender, cmds[i].Pact, cmds[i].Topic = draft.Sender, draft.Pact, draft.Topic
 		cmds[i].ReceivedAt, cmds[i].Answer = draft.ReceivedAt, draft.Answer
 	}
+	if pk.FixedHeader.Qos == 2 {
+		if cmds[0].Inbound, err = inboundOf(p, pk.PacketID); err != nil {
+			c.refuse(p, pk, draft, err)
+			return
+		}
+	}
 	c.submit(p, t, pk, cmds)
+}
+
+// inboundTimeout bounds how long a reader waits for its session to be stored.
+const inboundTimeout = 5 * time.Second
+
+func inboundOf(p *peer, id uint16) (*pactwire.Inbound, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), inboundTimeout)
+	defer cancel()
+	return p.session.Inbound(ctx, id)
 }
 
 // submit hands commands over and writes the acknowledgement when they are committed. The reader pauses while too many

@@ -28,7 +28,7 @@ type Conn interface {
 	ID() uint64
 }
 
-// Session is the live session of a member or operator. Subscribe may wait for the store; the others do not block.
+// Session is the live session of a member or operator. Subscribe and Inbound may wait for the store; the others do not block.
 type Session interface {
 	// Start lets the session speak: replay, snapshots, live events. Called once CONNACK is written.
 	Start()
@@ -39,6 +39,8 @@ type Session interface {
 	Unsubscribe(filters []string) []byte
 	// Received notes the packet id of an inbound QoS 2 publish and reports whether it was there already.
 	Received(id uint16) bool
+	// Inbound is what a QoS 2 publish is committed with; nil when the session is not kept. It may wait for the store.
+	Inbound(ctx context.Context, id uint16) (*pactwire.Inbound, error)
 	// Forget takes back Received, for a publish that was refused.
 	Forget(id uint16)
 	// Ack writes PUBACK (qos 1) or PUBREC (qos 2); code and reason are for MQTT 5 alone. Nothing for qos 0.

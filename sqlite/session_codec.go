@@ -7,10 +7,10 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// A session's state is written once a second while it moves, so it is one compact value: a version, then the filters,
-// cursors and unreleased packet ids, each with its count before it; all numbers are uvarints.
+// A session's state is written once a second while it moves, so it is one compact value: a version, then the filters and
+// cursors, each with its count before it; all numbers are uvarints.
 
-const sessionVersion = 1
+const sessionVersion = 1 // it ends in a count that is zero: packet ids stood there once
 
 const (
 	filterQoS     = 0b0000_0011
@@ -27,7 +27,7 @@ func encodeSession(s *pactwire.Session) []byte {
 	for i := range s.Cursors {
 		n += len(s.Cursors[i].Stream.ID) + 12
 	}
-	b := append(make([]byte, 0, n+3*len(s.Received)), sessionVersion)
+	b := append(make([]byte, 0, n), sessionVersion)
 	b = binary.AppendUvarint(b, uint64(len(s.Filters)))
 	for _, f := range s.Filters {
 		b = appendText(b, f.Filter)
@@ -48,11 +48,7 @@ func encodeSession(s *pactwire.Session) []byte {
 		b = binary.AppendUvarint(b, uint64(c.Acked))
 		b = binary.AppendUvarint(b, uint64(c.Sent))
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.Received)))
-	for _, id := range s.Received {
-		b = binary.AppendUvarint(b, uint64(id))
-	}
-	return b
+	return append(b, 0)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -86,11 +82,8 @@ func decodeSession(b []byte) (s pactwire.Session, err error) {
 			c.Acked, c.Sent = pactwire.Seq(r.number()), pactwire.Seq(r.number())
 		}
 	}
-	if n := r.count(1); n > 0 {
-		s.Received = make([]uint16, n)
-		for i := range s.Received {
-			s.Received[i] = uint16(r.number())
-		}
+	for range r.count(1) {
+		r.number()
 	}
 	if r.bad || len(r.b) > 0 {
 		return pactwire.Session{}, errSessionState

@@ -8,13 +8,13 @@ import (
 )
 
 var (
-	sqlSession    = newQuery(`SELECT state, expiry, gone_at, expires_at FROM sessions WHERE user = ? AND client = ?`)
+	sqlSession    = newQuery(`SELECT state, expiry, gone_at, expires_at, id FROM sessions WHERE user = ? AND client = ?`)
 	sqlPutSession = newQuery(`INSERT INTO sessions (user, client, state, expiry, gone_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (user, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, gone_at = excluded.gone_at,
 			expires_at = excluded.expires_at`)
 	sqlDropSession    = newQuery(`DELETE FROM sessions WHERE user = ? AND client = ?`)
 	sqlExpireSessions = newQuery(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= ? LIMIT ?) RETURNING 1`)
-	sqlOwner          = newQuery(`SELECT epoch, owner, gone_at, expires_at, state, expiry FROM sessions WHERE user = ? AND client = ?`)
+	sqlOwner          = newQuery(`SELECT epoch, owner, gone_at, expires_at, state, expiry, id FROM sessions WHERE user = ? AND client = ?`)
 	sqlClaimSession   = newQuery(`INSERT INTO sessions (user, client, state, expiry, owner, epoch) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (user, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, owner = excluded.owner,
 			epoch = excluded.epoch, gone_at = NULL, expires_at = NULL`)
@@ -105,6 +105,9 @@ func (d *DB) readSessions(batch []sessionLoad) []loadedSession {
 				out[i].s.Key = l.key
 				out[i].s.Expiry = time.Duration(s.colInt(1)) * time.Millisecond
 				out[i].s.GoneAt = s.colTime(2)
+				if out[i].s.Received, err = c.receivedOf(s.colInt(4)); err != nil {
+					return err
+				}
 			}
 			if err := s.end(); err != nil {
 				return err
@@ -121,7 +124,7 @@ func (d *DB) readSessions(batch []sessionLoad) []loadedSession {
 }
 
 // SaveSessions stores sessions as they are now, and returns those that it did not because they have been claimed since. One
-// without an expiry is not kept.
+// without an expiry is not kept. Received is not written: transactions and ReleaseReceived keep it.
 func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) (fenced []pactwire.Session, err error) {
 	lost := make([]bool, len(sessions)) // set, not appended to: a function may run again
 	err = d.slices(ctx, len(sessions), func(t *Tx, i int) error {
@@ -181,11 +184,13 @@ func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactw
 	if err != nil {
 		return out, err
 	}
+	var number int64 // of the session, 0 when there is none
 	s := t.c.q(sqlOwner).int(user).text(claim.Key.ClientID)
 	if s.next() {
 		out.Before = uint64(s.colInt(0)) //nolint:gosec // as it was written
 		owner, stands := s.colText(1), s.colNull(2)
 		over := !s.colNull(3) && !s.colTime(3).After(now)
+		number = s.colInt(6)
 		switch {
 		case stands && owner != "" && owner != claim.Node && !claim.Force:
 			out.Holder = owner
@@ -200,6 +205,14 @@ func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactw
 		err = e
 	}
 	if err != nil || out.Holder != "" {
+		return out, err
+	}
+	if out.Found {
+		out.Session.Received, err = t.c.receivedOf(number)
+	} else {
+		err = t.c.q(sqlDropAllReceived).int(number).run()
+	}
+	if err != nil {
 		return out, err
 	}
 	out.Session.Key = claim.Key

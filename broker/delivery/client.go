@@ -30,6 +30,8 @@ type Client struct {
 	started  bool // CONNACK is written
 	detached bool
 	kept     bool // something of the session may be in the store
+	stored   bool // the session is in the store for certain
+	anew     bool // nothing of an earlier session goes on
 	dirty    bool // the session is to be saved
 	queued   bool // waits for a worker
 	busy     bool // a worker has it

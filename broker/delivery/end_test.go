@@ -85,6 +85,18 @@ func (e *wireEnd) isClosed() (bool, byte) {
 }
 
 // take returns the messages that came since the last take.
+// count is how many packets of a type came since the last take.
+func (e *wireEnd) count(kind byte) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, pk := range e.got {
+		if pk.FixedHeader.Type == kind {
+			n++
+		}
+	}
+	return n
+}
+
 func (e *wireEnd) take() []packets.Packet {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,9 +1,11 @@
 package delivery
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/broker/wire"
 )
 
@@ -35,6 +37,27 @@ func (c *Client) Received(id uint16) bool {
 	return slices.Contains(c.received, id)
 }
 
+// Inbound is what a QoS 2 publish is committed with, so that it is known after a crash as well; nil when the session is not
+// kept. The first one of a session waits until the session is stored.
+func (c *Client) Inbound(ctx context.Context, id uint16) (*pactwire.Inbound, error) {
+	keeps, stored := c.keeping()
+	if !keeps {
+		return nil, nil
+	}
+	if !stored {
+		if err := c.hub.saver.save(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return &pactwire.Inbound{Session: c.key, PacketID: id}, nil
+}
+
+func (c *Client) keeping() (keeps, stored bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.expiry > 0, c.stored
+}
+
 // Forget takes back what Received knows of a packet id.
 func (c *Client) Forget(id uint16) { c.forget(id) }
 
@@ -46,7 +69,6 @@ func (c *Client) forget(id uint16) bool {
 		return false
 	}
 	c.received = slices.Delete(c.received, i, i+1)
-	c.changed()
 	return true
 }
 
@@ -63,13 +85,33 @@ func (c *Client) remember(id uint16) bool {
 		c.tr.Disconnect(receiveMaximum)
 	default:
 		c.received = append(c.received, id)
-		c.changed()
 	}
 	return true
 }
 
-// Pubrel takes back the packet id of a QoS 2 publish.
+// Pubrel takes back the packet id of a QoS 2 publish. Of a session that is kept it is given free only once that is durable:
+// the client may use it for another publish then, which must not be taken for the former one after a crash.
 func (c *Client) Pubrel(id uint16) {
+	if keeps, _ := c.keeping(); !keeps {
+		c.pubcomp(id)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	refused := func(error) { c.tr.Disconnect(serverBusy) } // it says PUBREL again when it is back
+	err := c.hub.sessions.ReleaseReceived(ctx, pactwire.Inbound{Session: c.key, PacketID: id}, func(err error) {
+		if err != nil {
+			refused(err)
+			return
+		}
+		c.pubcomp(id)
+	})
+	if err != nil {
+		refused(err)
+	}
+}
+
+func (c *Client) pubcomp(id uint16) {
 	var code byte
 	if !c.forget(id) {
 		code = idNotFound

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/broker/delivery"
 )
@@ -27,14 +29,17 @@ func TestQoS2IsTakenInOnce(t *testing.T) {
 		if c.Received(7) {
 			t.Fatal("7 was never committed")
 		}
-		old := c
+		old, in := c, inbound(t, c, 7)
 		c.Detach()
+		w.receive(in)
 		old.Ack(7, 2, 0, "") // the commit came true after the connection had ended
 		c, _, _ = connect(t, h, user("alice"))
 		if !c.Received(7) {
 			t.Fatal("7 was committed")
 		}
+		in = inbound(t, c, 8)
 		other, _, _ := connect(t, h, user("alice"))
+		w.receive(in)
 		c.Ack(8, 2, 0, "") // and here after it was taken over
 		if !other.Received(8) || !other.Received(7) {
 			t.Fatal("8 was committed")
@@ -47,14 +52,83 @@ func TestQoS2IsTakenInOnce(t *testing.T) {
 		if other.Received(7) {
 			t.Error("7 was released")
 		}
-		other.Detach()
-		stop(t, h)
-		if s, ok := w.stored(alicePhone); !ok || !slices.Equal(s.Received, []uint16{8}) {
-			t.Errorf("stored %+v", s)
+	})
+}
+
+func inbound(t *testing.T, c *delivery.Client, id uint16) *pactwire.Inbound {
+	t.Helper()
+	in, err := c.Inbound(context.Background(), id)
+	if err != nil || in == nil {
+		t.Fatalf("inbound %v, %v", in, err)
+	}
+	return in
+}
+
+// takeIn does with a QoS 2 publish what a command does.
+func takeIn(t *testing.T, w *world, c *delivery.Client, id uint16) {
+	t.Helper()
+	w.receive(inbound(t, c, id))
+	c.Ack(id, 2, 0, "")
+}
+
+func TestPromise2QoS2IsTakenInOnceOverAKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		killed := newHub(t, w)
+		defer stop(t, killed)
+		c, end, _ := connect(t, killed, user("alice"))
+		takeIn(t, w, c, 8) // the session was never saved before
+		takeIn(t, w, c, 9)
+		c.Pubrel(9)
+		if n := end.count(packets.Pubcomp); n != 1 {
+			t.Fatalf("%d PUBCOMP", n)
 		}
-		h = newHub(t, w)
-		if c, _, _ := connect(t, h, user("alice")); !c.Received(8) {
-			t.Error("forgotten over a restart")
+		stored, ok := w.stored(alicePhone)
+		if !ok || !slices.Equal(stored.Received, []uint16{8}) {
+			t.Fatalf("stored %+v", stored)
+		}
+		h := newHub(t, w)
+		defer stop(t, h)
+		next, _, present := connect(t, h, user("alice"))
+		if !present || !next.Received(8) || next.Received(9) {
+			t.Errorf("after the kill: present %v, 8 %v, 9 %v", present, next.Received(8), next.Received(9))
+		}
+	})
+}
+
+func TestPubcompWaitsForTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		takeIn(t, w, c, 8)
+		end.take()
+		w.fail(true)
+		c.Pubrel(8)
+		if closed, reason := end.isClosed(); !closed || reason != 0x89 || end.count(packets.Pubcomp) != 0 {
+			t.Errorf("closed %v with %#x, %d PUBCOMP", closed, reason, end.count(packets.Pubcomp))
+		}
+		if !c.Received(8) {
+			t.Error("given free without the store's word")
+		}
+		w.fail(false)
+	})
+}
+
+func TestAnewSessionKnowsNothingOfQoS2Before(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		old, _, _ := connect(t, h, user("alice"))
+		takeIn(t, w, old, 7)
+		clean := user("alice")
+		clean.Clean = true
+		anew, _, present := connect(t, h, clean)
+		old.Ack(8, 2, 0, "") // the commit came true after the new session had begun
+		if present || anew.Received(7) || anew.Received(8) {
+			t.Errorf("present %v, 7 %v, 8 %v", present, anew.Received(7), anew.Received(8))
 		}
 	})
 }

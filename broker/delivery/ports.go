@@ -22,6 +22,9 @@ type SessionStore interface {
 	// SaveSessions returns those that it did not write because another node has claimed them since.
 	SaveSessions(ctx context.Context, s []pactwire.Session) (fenced []pactwire.Session, err error)
 	DeleteSession(ctx context.Context, key pactwire.SessionKey) error
+	// ReleaseReceived forgets an unreleased packet id and calls done once that is durable. done does not block; with an error
+	// from ReleaseReceived itself it is not called.
+	ReleaseReceived(ctx context.Context, in pactwire.Inbound, done func(error)) error
 	// ExpireSessions deletes the sessions whose time is over.
 	ExpireSessions(ctx context.Context, now time.Time) (int, error)
 }

@@ -170,12 +170,19 @@ func (s *saver) flush(ctx context.Context, all bool) error {
 	s.drops, s.waits = nil, nil
 	s.mu.Unlock()
 
+	written := make([]*Client, 0, len(clients))
 	for c := range clients {
 		if session, ok := c.snapshot(); ok {
 			batch = append(batch, session)
+			written = append(written, c)
 		}
 	}
 	err := s.write(ctx, batch, drops)
+	if err == nil {
+		for _, c := range written {
+			c.noteStored()
+		}
+	}
 	for _, done := range waits {
 		done <- err
 	}

@@ -16,12 +16,16 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 	}
 	if h.shared != nil {
 		session, ok, err := h.claim(ctx, c, clean)
-		if ok {
-			c.restore(session)
+		switch {
+		case ok:
+			c.restore(session, false)
+		case err == nil:
+			c.beginAnew()
 		}
 		return ok, err
 	}
 	session, ok := h.saver.find(c.key)
+	stored := !ok
 	if !ok {
 		var err error
 		if session, ok, err = h.sessions.LoadSession(ctx, c.key); err != nil {
@@ -29,22 +33,41 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 		}
 	}
 	if !ok {
+		c.beginAnew()
 		return false, nil
 	}
 	if gone := session.GoneAt; clean || !gone.IsZero() && !gone.Add(session.Expiry).After(time.Now()) {
+		c.beginAnew()
 		return false, h.saver.drop(ctx, c.key)
 	}
-	c.restore(session)
+	c.restore(session, stored)
 	return true, nil
+}
+
+// beginAnew forgets what a connection before may have handed over: it belonged to another session.
+func (c *Client) beginAnew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.anew, c.received = true, nil
+}
+
+func (c *Client) isAnew() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.anew
 }
 
 // restore rebuilds filters and cursors through the permission check of today. The session is written again soon, as one
 // that stands, lest it expire while its connection is quiet.
-func (c *Client) restore(session pactwire.Session) {
+func (c *Client) restore(session pactwire.Session, stored bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kept = true
-	c.received = session.Received
+	c.kept, c.stored = true, stored
+	for _, id := range session.Received {
+		if !slices.Contains(c.received, id) { // the connection before may have handed it over by now
+			c.received = append(c.received, id)
+		}
+	}
 	for _, f := range session.Filters {
 		filter, verdict := topics.Subscribe(c.identity(), false, f.Filter)
 		if c.may(filter, verdict) {
@@ -130,6 +153,12 @@ func (c *Client) snapshot() (pactwire.Session, bool) {
 	return c.session(), true
 }
 
+func (c *Client) noteStored() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stored = true
+}
+
 // session is the session as it stands. Under c.mu.
 func (c *Client) session() pactwire.Session {
 	s := pactwire.Session{Key: c.key, Epoch: c.epoch, Expiry: c.expiry, Received: slices.Clone(c.received),
@@ -171,10 +200,10 @@ func (c *Client) detach() {
 }
 
 // inherit gives the packet id of a QoS 2 publish, that was committed after its connection had ended, to the session's
-// next connection, or to what is kept of it.
+// next connection, or to what is kept of it. A session that began anew knows nothing of it, nor does its client.
 func (h *Hub) inherit(key pactwire.SessionKey, id uint16) {
 	for _, c := range h.of(key.User) {
-		if c.key == key && c.remember(id) {
+		if c.key == key && (c.isAnew() || c.remember(id)) {
 			return
 		}
 	}

@@ -145,6 +145,7 @@ func (w *world) SaveSessions(_ context.Context, list []pactwire.Session) ([]pact
 			fenced = append(fenced, s)
 			continue
 		}
+		s.Received = w.sessions[s.Key].Received
 		if w.sessions[s.Key] = s; s.Expiry <= 0 {
 			delete(w.sessions, s.Key)
 		}
@@ -159,6 +160,31 @@ func (w *world) DeleteSession(_ context.Context, k pactwire.SessionKey) error {
 		return errAway
 	}
 	delete(w.sessions, k)
+	return nil
+}
+
+// receive is a transaction that takes in a QoS 2 publish.
+func (w *world) receive(in *pactwire.Inbound) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s, ok := w.sessions[in.Session]; ok {
+		s.Received = append(slices.Clip(s.Received), in.PacketID)
+		w.sessions[in.Session] = s
+	}
+}
+
+// ReleaseReceived notes the release at once, or fails.
+func (w *world) ReleaseReceived(_ context.Context, in pactwire.Inbound, done func(error)) error {
+	w.mu.Lock()
+	var err error
+	if w.failing {
+		err = errAway
+	} else if s, ok := w.sessions[in.Session]; ok {
+		s.Received = slices.DeleteFunc(slices.Clone(s.Received), func(id uint16) bool { return id == in.PacketID })
+		w.sessions[in.Session] = s
+	}
+	w.mu.Unlock()
+	done(err)
 	return nil
 }
 

@@ -38,7 +38,9 @@ func (o *Options) version() byte {
 type Handler struct {
 	Publish func(Publish)
 	// Acked tells that a publish is done: PUBACK, or PUBCOMP for QoS 2, with the MQTT 5 reason.
-	Acked      func(id uint16, reason byte)
+	Acked func(id uint16, reason byte)
+	// Received tells that a QoS 2 publish was taken in: PUBREC. PUBREL follows by itself.
+	Received   func(id uint16)
 	Suback     func(id uint16, codes []byte)
 	Unsuback   func(id uint16)
 	Disconnect func(reason byte)
@@ -210,6 +212,9 @@ func (c *Conn) handle(first byte, body, acks []byte) ([]byte, error) {
 			reason = body[2]
 		}
 		if kind == typePubrec && reason < 0x80 {
+			if c.handler.Received != nil {
+				c.handler.Received(id)
+			}
 			return appendAck(acks, typePubrel, id), nil
 		}
 		if c.handler.Acked != nil {
@@ -270,6 +275,11 @@ func (c *Conn) SubscribeWith(id uint16, qos byte, userProperties [][2]string, fi
 // Puback acknowledges one message.
 func (c *Conn) Puback(id uint16) error {
 	return c.send(func(b []byte) []byte { return appendAck(b, typePuback, id) })
+}
+
+// Pubrel gives back the packet id of a QoS 2 publish; Run does so by itself when PUBREC comes.
+func (c *Conn) Pubrel(id uint16) error {
+	return c.send(func(b []byte) []byte { return appendAck(b, typePubrel, id) })
 }
 
 // Ping sends PINGREQ.

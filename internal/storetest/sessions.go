@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +20,9 @@ var sessionTests = []test{
 	{"what an older owner writes changes nothing", on(testSessionFence)},
 	{"a claim forgets what is over, or is to be", on(testSessionClaimClean)},
 	{"of many claims at once each has its own epoch", on(testSessionClaims)},
+	{"a QoS 2 publish is taken in once until it is released", on(testReceived)},
+	{"a claim takes unreleased QoS 2 publishes over, or forgets them", on(testReceivedClaim)},
+	{"unreleased QoS 2 publishes go with their session", on(testReceivedGoes)},
 	{"connections that stood at a kill are gone after it", on(testSessionReopened)},
 }
 
@@ -31,8 +36,7 @@ func session(u pactwire.UserID, client string) pactwire.Session {
 		Cursors: []pactwire.Cursor{
 			{Stream: pactwire.ActivityOf("p"), Acked: 3, Sent: 70_000}, {Stream: pactwire.InboxOf(u), Sent: 1 << 40},
 		},
-		Expiry:   time.Hour,
-		Received: []uint16{1, 65535},
+		Expiry: time.Hour,
 	}
 }
 
@@ -65,7 +69,7 @@ func testSession(t *testing.T, s Store) {
 	same(t, "standing", want, got)
 
 	want.GoneAt = time.Now().UTC().Truncate(time.Millisecond)
-	want.Filters, want.Received = want.Filters[:1], nil
+	want.Filters = want.Filters[:1]
 	want.Cursors[0].Acked = 4
 	save(t, s, want)
 	s = s.Reopen(t)
@@ -91,6 +95,86 @@ func testSession(t *testing.T, s Store) {
 	save(t, s, want)
 	if _, ok := load(t, s, want.Key); ok {
 		t.Fatal("saved without an expiry and there")
+	}
+}
+
+// receive is a transaction that takes in a QoS 2 publish, and reports whether it was known before.
+func receive(t *testing.T, s Store, key pactwire.SessionKey, id uint16) (known bool) {
+	t.Helper()
+	in := pactwire.Inbound{Session: key, PacketID: id}
+	must(t, s, func(tx Tx) (err error) {
+		if known, err = tx.Received(in); known || err != nil {
+			return err
+		}
+		return tx.PutReceived(in)
+	})
+	return known
+}
+
+func testReceived(t *testing.T, s Store) {
+	v, other := session("alice", "phone"), session("alice", "watch")
+	if receive(t, s, v.Key, 7) || receive(t, s, v.Key, 7) {
+		t.Error("noted for a session that is not stored")
+	}
+	save(t, s, v, other)
+	for _, id := range []uint16{65535, 1, 7} {
+		if receive(t, s, v.Key, id) {
+			t.Errorf("%d is known before it came", id)
+		}
+		if !receive(t, s, v.Key, id) || receive(t, s, other.Key, id) {
+			t.Errorf("%d is not known, or known to another session", id)
+		}
+	}
+	err := do(t, s, func(tx Tx) error {
+		return errors.Join(tx.PutReceived(pactwire.Inbound{Session: v.Key, PacketID: 9}), pactwire.Errorf(pactwire.Conflict, "no"))
+	})
+	if err == nil || receive(t, s, other.Key, 9) {
+		t.Error("what was rolled back is known")
+	}
+	save(t, s, v) // which does not touch them
+	done := make(chan error, 1)
+	if err := s.ReleaseReceived(ctx, pactwire.Inbound{Session: v.Key, PacketID: 7}, func(err error) { done <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	v.Received = []uint16{1, 65535}
+	got, _ := load(t, s, v.Key)
+	same(t, "after a release", v, got)
+	got, _ = load(t, s.Reopen(t), v.Key)
+	got.GoneAt = v.GoneAt
+	same(t, "after a kill", v, got)
+}
+
+func testReceivedGoes(t *testing.T, s Store) {
+	v := session("alice", "phone")
+	for name, end := range map[string]func(){
+		"deleted": func() {
+			if err := s.DeleteSession(ctx, v.Key); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"saved without an expiry": func() { save(t, s, pactwire.Session{Key: v.Key}) },
+		"expired": func() {
+			over := v
+			over.GoneAt = time.Now().Add(-2 * v.Expiry)
+			save(t, s, over)
+			if n, err := s.ExpireSessions(ctx, time.Now()); n != 1 || err != nil {
+				t.Fatalf("expired %d, %v", n, err)
+			}
+		},
+	} {
+		save(t, s, v)
+		receive(t, s, v.Key, 7)
+		end()
+		save(t, s, v)
+		if got, _ := load(t, s, v.Key); len(got.Received) > 0 || receive(t, s, v.Key, 7) {
+			t.Errorf("%s, and the next session knows %v", name, got.Received)
+		}
+		if err := s.DeleteSession(ctx, v.Key); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -259,6 +343,20 @@ func testSessionClaimClean(t *testing.T, s Store) {
 	save(t, s, over) // the connection that kept nothing has ended
 	if got := claim(t, s, pactwire.SessionClaim{Key: over.Key, Node: "b/1"}); got.Holder != "" || got.Session.Epoch <= over.Epoch {
 		t.Fatalf("after it was deleted: %+v", got)
+	}
+}
+
+func testReceivedClaim(t *testing.T, s Store) {
+	v := session("alice", "phone")
+	save(t, s, v)
+	receive(t, s, v.Key, 7)
+	got := claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1"})
+	if !slices.Equal(got.Session.Received, []uint16{7}) {
+		t.Errorf("claimed %v", got.Session.Received)
+	}
+	got = claim(t, s, pactwire.SessionClaim{Key: v.Key, Node: "a/1", Clean: true})
+	if len(got.Session.Received) > 0 || receive(t, s, v.Key, 7) {
+		t.Errorf("after a clean start %v", got.Session.Received)
 	}
 }
 

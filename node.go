@@ -1,0 +1,42 @@
+package pactwire
+
+import "time"
+
+// The words in which several nodes speak of each other. They stand here because neither the side that talks nor the side
+// that carries imports the other.
+
+// Beat is what a node learns when it says that it lives.
+type Beat struct {
+	// Known says that the node's former beat was still there. When it was not, all that the node had said is lost.
+	Known bool
+	// Nodes are all that said so and were not removed since, the asking one included.
+	Nodes []NodeBeat
+}
+
+// NodeBeat is the last sign of life of one start of a node.
+type NodeBeat struct {
+	Addr   string        // "id/start": another one after each start
+	Age    time.Duration // of the sign of life
+	Lapsed bool          // its lease is over
+}
+
+// Word is what one node says of a person's presence there.
+type Word struct {
+	User     UserID
+	Status   PresenceStatus
+	LastSeen time.Time
+	// Floor is a version that was told before, if any; the next one is higher.
+	Floor uint64
+	// Quiet repeats what was said before, for a board that has forgotten: it announces nothing.
+	Quiet bool
+}
+
+// Said is what all nodes' words together make of a person.
+type Said struct {
+	Known    bool // anything was ever said
+	Status   PresenceStatus
+	LastSeen time.Time
+	Version  uint64
+	// Changed says that this word has changed it, and that it is for its speaker to announce that.
+	Changed bool
+}

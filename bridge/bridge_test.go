@@ -145,6 +145,7 @@ type node struct {
 	bridge  *bridge.Bridge
 	members *bridge.Membership
 	service *habits.Service
+	engine  *habits.Embedded // nil with a remote habits-service
 	told    *told
 }
 
@@ -173,6 +174,7 @@ func openNode(t testing.TB, path string, remoteHabits bridge.Habits, cfg bridge.
 	n.members = bridge.NewMembership(bridge.MembershipConfig{Remote: cfg.Remote}, h, store{db}, quiet)
 	n.bridge = bridge.New(cfg, store{db}, h, n.members, quiet, nil)
 	n.bridge.Bind(n.told)
+	n.engine = engine
 	n.service = habits.NewService(recorder{n.bridge}, db, engine, habits.ServiceOptions{})
 	if err := n.bridge.Start(context.Background()); err != nil {
 		t.Fatal(err)

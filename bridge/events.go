@@ -181,6 +181,7 @@ func (c *commit) deleted(d *webhookData) error {
 	}
 	return c.everywhere(d, was.HabitGoalID, was.PactID, pactwire.CheckinCorrected, data)
 }
+
 func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData) error {
 	if d.StreakDays < 1 || !pactwire.ValidID(d.HabitGoalID) {
 		return pactwire.FieldErrorf("data", "streak.milestone needs userId, habitGoalId and streakDays")

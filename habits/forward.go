@@ -97,10 +97,17 @@ func (f *Forwarder) UpdateProfile(ctx context.Context, id pactwire.Identity, in 
 	return forward[pactwire.User](ctx, f.c, id, http.MethodPatch, "/v1/me", in)
 }
 
-// DeleteCheckin passes DELETE /v1/checkins/{id} on.
-func (f *Forwarder) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) error {
-	_, err := forward[json.RawMessage](ctx, f.c, id, http.MethodDelete, "/v1/checkins/"+url.PathEscape(checkin), nil)
-	return err
+// DeleteCheckin passes DELETE /v1/checkins/{id} on. It asks for what came of it (RFC 7240); a service that does not say
+// leaves the habit's name and the streak empty.
+func (f *Forwarder) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error) {
+	r := call{method: http.MethodDelete, path: "/v1/checkins/" + url.PathEscape(checkin), header: http.Header{"Prefer": {"return=representation"}}}
+	reply, err := forwardCall[checkinReply](ctx, f.c, id, r)
+	if err != nil {
+		return pactwire.CheckinResult{}, err
+	}
+	res := pactwire.CheckinResult{Streak: reply.StreakUpdate.v, HabitName: clip(reply.HabitGoal.v.Name, maxName)}
+	res.Checkin.ID, res.Checkin.Status = checkin, pactwire.StatusDeleted
+	return res, nil
 }
 
 func pactPath(p pactwire.PactID, rest string) string {
@@ -128,11 +135,15 @@ func forwardList[T any](ctx context.Context, c *Client, id pactwire.Identity, pa
 }
 
 func forward[T any](ctx context.Context, c *Client, id pactwire.Identity, method, path string, in any) (T, error) {
+	return forwardCall[T](ctx, c, id, call{method: method, path: path, in: in})
+}
+
+func forwardCall[T any](ctx context.Context, c *Client, id pactwire.Identity, r call) (T, error) {
 	var out, none T
 	if id.Token == "" {
 		return none, pactwire.Errorf(pactwire.Denied, "this needs the token of a person")
 	}
-	r := call{method: method, path: path, bearer: id.Token, in: in, limit: maxListAnswer, refuse: forwardRefusal}
+	r.bearer, r.limit, r.refuse = id.Token, maxListAnswer, forwardRefusal
 	if err := c.call(ctx, r, &out); err != nil {
 		return none, err
 	}

@@ -213,8 +213,12 @@ func TestForwarding(t *testing.T) {
 		}
 	}
 	status, body = http.StatusNoContent, ""
-	if err := f.DeleteCheckin(t.Context(), id, "c"); err != nil || path != "DELETE /v1/checkins/c" {
-		t.Error(err, path)
+	if res, err := f.DeleteCheckin(t.Context(), id, "c"); err != nil || path != "DELETE /v1/checkins/c" || res.Streak != nil {
+		t.Error(res, err, path)
+	}
+	status, body = http.StatusOK, `{"id":"c","status":"deleted","habitGoal":{"name":"Run"},"streakUpdate":{"before":3,"after":2,"longest":3}}`
+	if res, err := f.DeleteCheckin(t.Context(), id, "c"); err != nil || res.HabitName != "Run" || res.Streak == nil || res.Streak.After != 2 {
+		t.Error(res, err)
 	}
 	_, err := f.Goals(t.Context(), pactwire.Identity{UserID: "alice", Device: "d"})
 	wantCode(t, err, pactwire.Denied, "")
@@ -358,7 +362,7 @@ func TestWebhooksArriveInSpiteOfFailures(t *testing.T) {
 	body := `{"userId":"alice","pactId":"` + string(p.ID) + `","status":"completed"}`
 	_, first := post(t, srv.URL, testSecret, body)
 	post(t, srv.URL, testSecret, body, "Pactwire-Received-At", "2026-01-01T00:00:00Z", "Idempotency-Key", "the bridge records this itself")
-	if err := h.Service().DeleteCheckin(t.Context(), alice, first["id"].(string)); err != nil {
+	if _, err := h.Service().DeleteCheckin(t.Context(), alice, first["id"].(string)); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.Start(t.Context()); err != nil {

@@ -219,7 +219,9 @@ func (s *Service) UpdateProfile(ctx context.Context, id pactwire.Identity, in pa
 		if err := tx.PutUser(out); err != nil {
 			return nil, fmt.Errorf("write user %s: %w", id.UserID, err)
 		}
-		s.engine.ForgetUser(id.UserID)
+		if s.engine != nil { // profiles alone are kept beside a remote habits-service
+			s.engine.ForgetUser(id.UserID)
+		}
 		return nil, notify(tx, hookUserUpdated, map[string]any{"userId": id.UserID})
 	})
 	if err != nil {
@@ -282,14 +284,20 @@ func patch(u pactwire.User, in pactwire.UserPatch) pactwire.User {
 
 // DeleteCheckin takes a check-in of id's bearer back. On a [Host] the serving node is told by webhook. Where the bridge
 // keeps the log in the same database it calls [Embedded.DeleteCheckin] itself, so that the correction is in the log.
-func (s *Service) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) error {
-	return s.exec.Do(ctx, func(tx Tx) ([]pactwire.Change, error) {
+func (s *Service) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error) {
+	var out pactwire.CheckinResult
+	err := s.exec.Do(ctx, func(tx Tx) ([]pactwire.Change, error) {
 		res, err := s.engine.DeleteCheckin(ctx, tx, id.UserID, checkin, s.now())
 		if err != nil {
 			return nil, err
 		}
+		out = res
 		return nil, notify(tx, hookCheckinDeleted, answerOf(res))
 	})
+	if err != nil {
+		return pactwire.CheckinResult{}, err
+	}
+	return out, nil
 }
 
 // ensureUser makes the person a row when there is none, and refreshes the name when one is given.

@@ -130,7 +130,10 @@ func overHTTP(t testing.TB) service {
 	t.Cleanup(client.Close)
 	return service{
 		Service: h.Service(), clock: c, checkin: client.Checkin, pact: client.Pact, pactsOf: client.PactsOf,
-		remove: h.Service().DeleteCheckin,
+		remove: func(ctx context.Context, id pactwire.Identity, checkin string) error {
+			_, err := h.Service().DeleteCheckin(ctx, id, checkin)
+			return err
+		},
 	}
 }
 

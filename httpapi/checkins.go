@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -140,9 +141,37 @@ func (a *API) deleteCheckin(w http.ResponseWriter, r *http.Request, id pactwire.
 	if !pactwire.ValidID(checkin) {
 		return pactwire.Errorf(pactwire.NotFound, "there is no such check-in, or it is not yours")
 	}
-	if err := a.ports.Checkins.DeleteCheckin(r.Context(), id, checkin); err != nil {
+	res, err := a.ports.Checkins.DeleteCheckin(r.Context(), id, checkin)
+	if err != nil {
 		return err
+	}
+	if slices.Contains(r.Header.Values("Prefer"), "return=representation") {
+		w.Header().Set("Preference-Applied", "return=representation")
+		writeJSON(w, http.StatusOK, deletedOf(res))
+		return nil
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// deletedCheckin tells another node, which asked for it, what came of taking a check-in back.
+type deletedCheckin struct {
+	ID             string                 `json:"id"`
+	HabitGoalID    pactwire.GoalID        `json:"habitGoalId"`
+	Status         pactwire.CheckinStatus `json:"status"`
+	PreviousStatus pactwire.CheckinStatus `json:"previousStatus"`
+	ScheduledDate  pactwire.LocalDate     `json:"scheduledDate"`
+	HabitGoal      struct {
+		ID   pactwire.GoalID `json:"id"`
+		Name string          `json:"name"`
+	} `json:"habitGoal"`
+	StreakUpdate *pactwire.StreakUpdate `json:"streakUpdate"`
+}
+
+func deletedOf(res pactwire.CheckinResult) deletedCheckin {
+	c := res.Checkin
+	d := deletedCheckin{ID: c.ID, HabitGoalID: c.HabitGoalID, Status: c.Status, PreviousStatus: res.PreviousStatus,
+		ScheduledDate: c.LocalDate, StreakUpdate: res.Streak}
+	d.HabitGoal.ID, d.HabitGoal.Name = c.HabitGoalID, res.HabitName
+	return d
 }

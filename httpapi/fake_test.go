@@ -119,8 +119,9 @@ func (f *fake) Streaks(_ context.Context, id pactwire.Identity) ([]pactwire.Stre
 	return []pactwire.Streak{{HabitGoalID: "goal1", Current: 3, Longest: 7, GraceLeft: 1, LastDate: &date}}, f.note(id.UserID)
 }
 
-func (f *fake) DeleteCheckin(_ context.Context, id pactwire.Identity, checkin string) error {
-	return f.note(id.UserID, checkin)
+func (f *fake) DeleteCheckin(_ context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error) {
+	return pactwire.CheckinResult{PreviousStatus: pactwire.StatusCompleted, HabitName: "Run", Streak: &pactwire.StreakUpdate{Before: 3, After: 2, Longest: 3},
+		Checkin: pactwire.Checkin{ID: checkin, HabitGoalID: "goal1", Status: pactwire.StatusDeleted, LocalDate: "2026-11-22"}}, f.note(id.UserID, checkin)
 }
 
 func (f *fake) Do(_ context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {

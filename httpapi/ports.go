@@ -76,9 +76,9 @@ type Streaks interface {
 	Streaks(ctx context.Context, id pactwire.Identity) ([]pactwire.Streak, error)
 }
 
-// Checkins takes check-ins back.
+// Checkins takes check-ins back and tells what came of it.
 type Checkins interface {
-	DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) error
+	DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error)
 }
 
 // Commands does what MQTT commands do. Do carries out the commands of one request in order, and waits 2 s at most for

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -62,6 +63,32 @@ type recorder struct{ *bridge.Bridge }
 
 func (r recorder) Do(ctx context.Context, fn func(habits.Tx) ([]pactwire.Change, error)) error {
 	return r.Record(ctx, func(tx bridge.Tx) ([]pactwire.Change, error) { return fn(tx.(habits.Tx)) })
+}
+
+// takeBack deletes check-ins of the embedded service in the bridge's transactions.
+type takeBack struct {
+	bridge *bridge.Bridge
+	engine *habits.Embedded
+}
+
+func (t takeBack) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error) {
+	return t.bridge.TakeBack(ctx, id, func(tx bridge.Tx) (pactwire.CheckinResult, error) {
+		return t.engine.DeleteCheckin(ctx, tx.(habits.Tx), id.UserID, checkin, time.Now())
+	})
+}
+
+// profiles keeps settings here, where local days and quiet hours are reckoned, and first at the remote habits-service, which
+// reckons streaks. A service that keeps none leaves them to us.
+type profiles struct {
+	*habits.Service
+	remote *habits.Forwarder
+}
+
+func (p profiles) UpdateProfile(ctx context.Context, id pactwire.Identity, in pactwire.UserPatch) (pactwire.User, error) {
+	if _, err := p.remote.UpdateProfile(ctx, id, in); err != nil && !errors.Is(err, habits.ErrNotImplemented) {
+		return pactwire.User{}, err
+	}
+	return p.Service.UpdateProfile(ctx, id, in)
 }
 
 // localDay is the user's day by the profile that is stored here.

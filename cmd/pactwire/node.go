@@ -39,8 +39,9 @@ type node struct {
 	hub      *delivery.Hub
 	broker   *broker.Server
 	api      *httpapi.Server
-	service  *habits.Service // nil with a remote habits-service
-	client   *habits.Client  // nil with the embedded one
+	service  *habits.Service  // nil with a remote habits-service
+	engine   *habits.Embedded // nil with a remote habits-service
+	client   *habits.Client   // nil with the embedded one
 	stopping sync.Once
 }
 
@@ -94,6 +95,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	}, store, habitsPort, n.members, log, n.reg)
 	n.tracker = presence.New(presence.Config{Grace: cfg.Presence.Grace}, n.store, n.presenceChanged, log, n.reg)
 	// The service keeps profiles and goals here; with a remote one, profiles alone.
+	n.engine = engine
 	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
 	var current bridge.Streaks
 	if !remote {
@@ -152,8 +154,10 @@ func (n *node) ports(remote bool) httpapi.Ports {
 	if remote {
 		f := n.client.Forwarder()
 		seen := watched{f, n.bridge}
-		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = f, seen, seen, seen, f
+		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks, p.Checkins = f, seen, seen, seen, f, seen
+		p.Profile = profiles{n.service, f}
 	} else {
+		p.Checkins = takeBack{n.bridge, n.engine}
 		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = n.service, n.service, n.service, n.service, n.service
 	}
 	return p
@@ -196,6 +200,14 @@ func (w watched) Act(ctx context.Context, id pactwire.Identity, pact pactwire.Pa
 func (w watched) Remove(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, user pactwire.UserID) (pactwire.Pact, error) {
 	p, err := w.Forwarder.Remove(ctx, id, pact, user)
 	return w.saw(ctx, p, err)
+}
+
+func (w watched) DeleteCheckin(ctx context.Context, id pactwire.Identity, checkin string) (pactwire.CheckinResult, error) {
+	res, err := w.Forwarder.DeleteCheckin(ctx, id, checkin)
+	if err == nil {
+		err = w.bridge.TakenBack(ctx, id, res)
+	}
+	return res, err
 }
 
 // presenceChanged tells the readers of each of a person's pacts. The person may have no connection left, so their pacts

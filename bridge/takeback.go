@@ -1,0 +1,39 @@
+package bridge
+
+import (
+	"context"
+
+	"github.com/pactwire/pactwire"
+)
+
+// TakeBack runs fn, by which the embedded habits-service deletes a check-in of a person, in a transaction, and writes what
+// came of it into every active pact that knew of the check-in.
+func (b *Bridge) TakeBack(ctx context.Context, id pactwire.Identity, fn func(Tx) (pactwire.CheckinResult, error)) (res pactwire.CheckinResult, err error) {
+	if err := b.members.Ensure(ctx, id.UserID); err != nil {
+		return res, err
+	}
+	defer b.members.Release(id.UserID)
+	var out pactwire.CheckinResult
+	err = b.commit(ctx, func(c *commit) error {
+		if err := c.touch(id); err != nil {
+			return err
+		}
+		if out, err = fn(c.tx); err != nil {
+			return err
+		}
+		_, err := c.record(&pactwire.Command{Sender: id, Pact: out.Checkin.PactID}, out)
+		return err
+	})
+	if err != nil {
+		return res, err
+	}
+	return out, nil
+}
+
+// TakenBack records that a remote habits-service has deleted a check-in, unless its webhook did before. res may be empty but
+// for the check-in's id.
+func (b *Bridge) TakenBack(ctx context.Context, id pactwire.Identity, res pactwire.CheckinResult) error {
+	d := &webhookData{ID: res.Checkin.ID, UserID: id.UserID, UserName: id.DisplayName(), StreakUpdate: res.Streak}
+	d.HabitGoal.Name = res.HabitName
+	return b.of(ctx, id.UserID, func() error { return b.commit(ctx, func(c *commit) error { return c.deleted(d) }) })
+}

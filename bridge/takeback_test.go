@@ -1,0 +1,69 @@
+package bridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/habits"
+)
+
+func (n *node) takeBack(t testing.TB, id pactwire.Identity, checkin string) error {
+	t.Helper()
+	_, err := n.bridge.TakeBack(context.Background(), id, func(tx bridge.Tx) (pactwire.CheckinResult, error) {
+		return n.engine.DeleteCheckin(context.Background(), tx.(habits.Tx), id.UserID, checkin, time.Now())
+	})
+	return err
+}
+
+func lastCheckin(t testing.TB, n *node, p pactwire.PactID) (pactwire.Activity, pactwire.CheckinData) {
+	t.Helper()
+	all := n.told.activities(t, p)
+	a := all[len(all)-1]
+	var data pactwire.CheckinData
+	if err := json.Unmarshal(a.Data, &data); err != nil {
+		t.Fatal(err)
+	}
+	return a, data
+}
+
+func TestDeletedCheckinIsCorrectedInEveryActivePactOnce(t *testing.T) {
+	n := newNode(t)
+	p := pactOf(t, n.service, alice, bob)
+	q := pactAbout(t, n.service, p.HabitGoalID, alice, carol)
+	n.hold(t, alice, bob, carol)
+	if err := n.accept(t, done(alice, p.ID, "k", "a run")); err != nil {
+		t.Fatal(err)
+	}
+	_, said := lastCheckin(t, n, p.ID)
+	if err := n.takeBack(t, bob, said.CheckinID); pactwire.CodeOf(err) != pactwire.NotFound {
+		t.Errorf("somebody else's: %v", err)
+	}
+	if err := n.takeBack(t, alice, said.CheckinID); err != nil {
+		t.Fatal(err)
+	}
+	for _, pact := range []pactwire.PactID{p.ID, q.ID} {
+		a, data := lastCheckin(t, n, pact)
+		if a.Type != pactwire.CheckinCorrected || a.UserID != "alice" || data.Status != pactwire.StatusDeleted ||
+			data.PreviousStatus != pactwire.StatusCompleted || data.CheckinID != said.CheckinID || data.StreakUpdate == nil ||
+			data.StreakUpdate.Before != 1 || data.StreakUpdate.After != 0 || data.StreakUpdate.Longest != 0 {
+			t.Errorf("%s: %s %+v, streak %+v", pact, a.Type, data, data.StreakUpdate)
+		}
+	}
+	before := len(n.told.activities(t, p.ID))
+	if err := n.takeBack(t, alice, said.CheckinID); pactwire.CodeOf(err) != pactwire.NotFound {
+		t.Errorf("again: %v", err)
+	}
+	if after := len(n.told.activities(t, p.ID)); after != before {
+		t.Errorf("%d activities more", after-before)
+	}
+	if err := n.accept(t, done(alice, p.ID, "k2", "a run")); err != nil {
+		t.Fatal(err)
+	}
+	if a, data := lastCheckin(t, n, p.ID); a.Type != pactwire.CheckinCompleted || data.StreakUpdate.After != 1 {
+		t.Errorf("said anew: %s %+v", a.Type, data)
+	}
+}

@@ -60,6 +60,7 @@ type CheckinCommand struct {
 	ScheduledDate LocalDate      // "" = the day on which it happened
 	Age           *time.Duration // how long ago, by the sender's own clock; trusted over OccurredAt
 	OccurredAt    *time.Time
+	Battery       *int // percent, of the device that sends it; nil = not said
 }
 
 // MessageCommand is the payload of a chat message.

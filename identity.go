@@ -30,7 +30,10 @@ type Identity struct {
 	Roles     Role
 	Brand     string
 	ExpiresAt time.Time // of the token; zero for a device
+	IssuedAt  time.Time // of the token; zero when it does not say
+	TokenID   string    // of the token, its jti; "" when it has none
 	Device    DeviceID  // set when the bearer is a thing, not a person
+	Pact      PactID    // of a device: the one pact that it checks in for
 	Token     string    // as received, to pass on to a remote habits-service; never logged, never stored
 }
 

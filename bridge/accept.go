@@ -48,6 +48,20 @@ func (op *operation) committed() {
 	for _, u := range op.pending {
 		op.bridge.worker.accepted(u)
 	}
+	if op.cmds[0].Sender.Device != "" && op.bridge.cfg.Sighted != nil {
+		op.sighted()
+	}
+}
+
+// sighted tells of a device's sign of life, with the last battery that it spoke of.
+func (op *operation) sighted() {
+	seen := pactwire.Sighting{Device: op.cmds[0].Sender.Device, At: op.now}
+	for i := range op.cmds {
+		if in := op.cmds[i].Checkin; in != nil && in.Battery != nil {
+			seen.Battery = in.Battery
+		}
+	}
+	op.bridge.cfg.Sighted(seen)
 }
 
 // release lets go of the sender's membership, which was held so that it is known when the transaction runs, also when
@@ -72,7 +86,19 @@ func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*opera
 		b.members.Release(sender)
 		return nil, err
 	}
+	if cmds[0].Sender.Device != "" {
+		b.speakFor(cmds)
+	}
 	return &operation{bridge: b, cmds: cmds, results: make([]outcome, len(cmds))}, nil
+}
+
+// speakFor gives a device's commands the name of its owner, which no secret tells.
+func (b *Bridge) speakFor(cmds []pactwire.Command) {
+	pact, _ := b.members.Pact(cmds[0].Pact)
+	owner, _ := pact.Member(cmds[0].Sender.UserID)
+	for i := range cmds {
+		cmds[i].Sender.UserName = owner.UserName
+	}
 }
 
 // verdict is nil when at least one command was accepted, else the first one's refusal.
@@ -235,6 +261,9 @@ func asDuplicate(a storedAnswer) (any, error) {
 // touch stores a name that a token gave, when it is another than the stored one.
 func (c *commit) touch(id pactwire.Identity) error {
 	b := c.b
+	if id.Device != "" {
+		return nil
+	}
 	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
 		return nil
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
 	Misconfigured func(error) bool
 	NewID         func() string
+	// Sighted is told of devices' check-ins, after their commit. It must not block; nil = nobody asks.
+	Sighted func(pactwire.Sighting)
 	// LocalDay tells which day it is for a user at a moment, and in which zone. It is asked inside transactions.
 	LocalDay func(tx Tx, u pactwire.UserID, at time.Time) (day pactwire.LocalDate, zone string, err error)
 }

@@ -51,6 +51,11 @@ func (c *commit) event(u pactwire.UserID, e *pactwire.Event, data any) error {
 	if err := c.fill(e, data); err != nil {
 		return err
 	}
+	return c.log(u, e)
+}
+
+// log writes an event that has been filled to a person's inbox.
+func (c *commit) log(u pactwire.UserID, e *pactwire.Event) error {
 	stream := pactwire.InboxOf(u)
 	head, err := c.tx.Head(stream)
 	if err != nil {
@@ -99,6 +104,9 @@ func (c *commit) reply(cmd *pactwire.Command, typ pactwire.EventType, data any) 
 			return nil, err
 		}
 		c.directs = append(c.directs, direct{cmd.Sender.UserID, cmd.Answer.Topic, appendEvent(nil, e), cmd.Answer.Correlation})
+		if cmd.Sender.Device != "" && typ != pactwire.EventError {
+			return e, c.log(cmd.Sender.UserID, e) // the owner wants to see what their devices did
+		}
 		return e, nil
 	}
 	return e, c.event(cmd.Sender.UserID, e, data)

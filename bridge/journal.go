@@ -15,6 +15,7 @@ type request struct {
 	At      time.Time               `json:"at"`
 	Sender  pactwire.UserID         `json:"sender"`
 	Name    string                  `json:"name"`
+	Device  pactwire.DeviceID       `json:"device,omitempty"`
 }
 
 // requestIn reads a journalled check-in back. A token is never stored, so the sender is a name and an id.
@@ -23,7 +24,7 @@ func requestIn(rec *pactwire.CommandRecord) (request, error) {
 	if err := json.Unmarshal(rec.Request, &req); err != nil {
 		return req, err
 	}
-	req.Command.Sender = pactwire.Identity{UserID: req.Sender, UserName: req.Name}
+	req.Command.Sender = pactwire.Identity{UserID: req.Sender, UserName: req.Name, Device: req.Device}
 	req.Call.IdempotencyKey, req.Call.ReceivedAt = req.Key, req.At
 	return req, nil
 }
@@ -51,7 +52,7 @@ func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
 	kept := *cmd
 	kept.Sender = pactwire.Identity{}
 	body, err := json.Marshal(request{Command: kept, Call: call, Key: op.b.cfg.NewID(), At: cmd.ReceivedAt,
-		Sender: cmd.Sender.UserID, Name: cmd.Sender.UserName})
+		Sender: cmd.Sender.UserID, Name: cmd.Sender.UserName, Device: cmd.Sender.Device})
 	if err != nil {
 		return err
 	}

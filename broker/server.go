@@ -187,6 +187,15 @@ func (s *Server) Ready() error {
 	return errors.Join(errs...)
 }
 
+// Each calls f for every connection that is open now, also those that have not said CONNECT.
+func (s *Server) Each(f func(*Conn)) {
+	for _, sk := range s.ledger.all() {
+		if c := sk.conn.Load(); c != nil {
+			f(c)
+		}
+	}
+}
+
 // Draining reports whether Drain has been called.
 func (s *Server) Draining() bool { return s.draining.Load() }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2"
@@ -38,6 +39,8 @@ type AuthConfig struct {
 	PacketSize        uint32        // limits.packet_size
 	CommandsPerSecond float64       // limits.commands_per_second, 0 = no limit
 	CommandsBurst     int           // limits.commands_burst
+	// Stands refuses an identity whose credentials were revoked since it was verified; nil = none ever is. It does not block.
+	Stands func(pactwire.Identity) error
 }
 
 // Auth is the hook that answers CONNECT. It is the only one that authenticates: the library would let any hook's yes
@@ -58,6 +61,9 @@ type Direct func(u pactwire.UserID, e pactwire.Event)
 
 // NewAuth makes the hook.
 func NewAuth(cfg AuthConfig, v Verifier, s Sessions, d Direct, log *slog.Logger) *Auth {
+	if cfg.Stands == nil {
+		cfg.Stands = func(pactwire.Identity) error { return nil }
+	}
 	return &Auth{cfg: cfg, verifier: v, sessions: s, direct: d, log: log,
 		rates: newRates(cfg.CommandsPerSecond, cfg.CommandsBurst), labs: newTurnstile()}
 }
@@ -107,7 +113,21 @@ func (a *Auth) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		return no.code
 	}
 	conn.Attach(p)
+	// Now EndRevoked finds the connection. What was revoked while it was let in is seen here.
+	if err := a.cfg.Stands(p.identity); err != nil {
+		p.end()
+		writeRefusal(cl, &refusal{badCredentials, 5, pactwire.AsError(err).Message})
+		return badCredentials
+	}
 	return nil
+}
+
+// EndRevoked ends a connection whose credentials were revoked. It is called for every connection when something was, on
+// any goroutine, and does not block.
+func (a *Auth) EndRevoked(c Conn) {
+	if p, _ := c.Attachment().(*peer); p != nil && a.cfg.Stands(*p.bearer.Load()) != nil {
+		c.Disconnect(notAuthorized.Code)
+	}
 }
 
 // aside runs f on a goroutine of its own and waits for it. What runs deep there (tokens, the store) would grow the stack of
@@ -135,6 +155,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	}
 	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone,
 		clientID: cl.ID, method: pk.Properties.AuthenticationMethod, lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
+	p.bearer.Store(&p.identity)
 	autoJoin := a.cfg.AutoJoin
 	for _, up := range pk.Properties.User {
 		switch up.Key {
@@ -165,7 +186,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	cl.ID = string(id.UserID) + "\x00" + p.clientID + "\x00" + strconv.FormatUint(conn.ID(), 36)
 	cl.Properties.Clean = true
 	session, present, err := a.sessions.Open(ctx, pactwire.Connecting{
-		Identity: id, ClientID: p.clientID, Clean: pk.Connect.Clean, Expiry: p.expiry, Version: p.version,
+		Identity: id, ClientID: sessionName(p), Clean: pk.Connect.Clean, Expiry: p.expiry, Version: p.version,
 		ReceiveMaximum: receiveMax, MaximumPacketSize: pk.Properties.MaximumPacketSize,
 		AutoJoin: autoJoin && !id.Is(pactwire.RoleOperator), Kind: p.kind,
 	}, conn)
@@ -183,9 +204,32 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		}
 	}
 	p.session, p.present = session, present
-	p.limit, p.unlimit = a.rates.take(id.UserID)
+	p.limit, p.unlimit = a.rates.take(purse(id))
 	p.slots = make(chan struct{}, maxUnanswered)
 	return p, nil
+}
+
+// sessionName is the client id under which a session is kept. Client ids belong to a person, and those of each of their
+// devices to that device: a button never takes the phone's session over, whatever it calls itself.
+func sessionName(p *peer) string {
+	const device, person = "device:", "person:"
+	switch id := p.clientID; {
+	case p.isDevice():
+		return device + string(p.identity.Device) + ":" + id
+	case strings.HasPrefix(id, device), strings.HasPrefix(id, person):
+		return person + id
+	default:
+		return id
+	}
+}
+
+// purse names the allowance of commands that a connection draws on: a person's, or a device's own, so that one gone wild
+// slows nothing but itself. A colon stands in no user id.
+func purse(id pactwire.Identity) string {
+	if id.Device != "" {
+		return pactwire.DeviceUserPrefix + string(id.Device)
+	}
+	return string(id.UserID)
 }
 
 // admitLab gives a lab connection to the library's own sessions. Client ids are still their user's, and connections with
@@ -212,7 +256,10 @@ func (a *Auth) checkWill(p *peer, cl *mqtt.Client, pk packets.Packet) *refusal {
 			return &refusal{notAuthorized, 5, "a will may name lab topics only"}
 		}
 		return nil
-	case err != nil || t.Kind != topics.UserPresenceKind || t.User != p.identity.UserID || p.identity.Device != "":
+	case err != nil || t.Kind != topics.UserPresenceKind || t.User != p.identity.UserID || p.isDevice():
+		if p.isDevice() {
+			return &refusal{notAuthorized, 5, "a device has no will"}
+		}
 		return &refusal{notAuthorized, 5, "a will may name users/" + string(p.identity.UserID) + "/presence only"}
 	}
 	if _, err := parseStatus(cl.Properties.Will.Payload); err != nil {

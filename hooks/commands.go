@@ -93,6 +93,9 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 		return
 	}
 	draft := pactwire.Command{Sender: p.identity, Pact: t.Pact, Topic: pk.TopicName, ReceivedAt: time.Now()}
+	if t.Kind == topics.DeviceCheckinKind {
+		draft.Pact = p.identity.Pact
+	}
 	var err error
 	if draft.Answer, err = answerTo(p, pk); err != nil {
 		c.refuse(p, pk, draft, err)
@@ -166,6 +169,9 @@ func (c *Commands) refuse(p *peer, pk packets.Packet, cmd pactwire.Command, err 
 	e := pactwire.AsError(err)
 	if !e.Retryable() {
 		cmd.Sender, cmd.Topic = p.identity, spelt(pk.TopicName)
+		if p.isDevice() && cmd.Answer.Topic == "" {
+			cmd.Answer.Topic = topics.DeviceReplies(p.identity.Device)
+		}
 		c.accept.Refuse(cmd, e)
 	} else if e.Code == pactwire.Internal {
 		c.log.Error("command", "kind", cmd.Kind, "user", p.identity.UserID, "error", err)
@@ -217,13 +223,22 @@ func ReasonOf(code pactwire.Code) byte {
 	return packets.ErrUnspecifiedError.Code
 }
 
-// answerTo reads where the sender wants the answer.
+// answerTo reads where the sender wants the answer. A device has one place for it, named or not.
 func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
-	name := pk.Properties.ResponseTopic
+	name, own := pk.Properties.ResponseTopic, ""
+	if p.isDevice() {
+		own = topics.DeviceReplies(p.identity.Device)
+	}
+	if name == "" {
+		name = own
+	}
 	if name == "" {
 		return pactwire.Answer{}, nil
 	}
 	if t, err := topics.Parse(name); err != nil || !topics.ResponseTopic(p.identity, t) {
+		if own != "" {
+			return pactwire.Answer{Topic: own}, pactwire.FieldErrorf("responseTopic", "a device is answered on %s only", own)
+		}
 		return pactwire.Answer{}, pactwire.FieldErrorf("responseTopic",
 			"answers can go to users/%s/replies/… or users/%s/inbox only", p.identity.UserID, p.identity.UserID)
 	}

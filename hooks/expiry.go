@@ -94,19 +94,30 @@ func (a *Auth) OnAuthPacket(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ConnectTimeout)
 	defer cancel()
-	id, err := a.verifier.Verify(ctx, string(p.identity.UserID), string(pk.Properties.AuthenticationData))
+	id, err := aside(func() (pactwire.Identity, error) {
+		return a.verifier.Verify(ctx, string(p.identity.UserID), string(pk.Properties.AuthenticationData))
+	})
 	switch {
 	case err != nil && pactwire.AsError(err).Retryable():
 		return pk, a.noRefresh(p, packets.ErrServerBusy)
 	case err != nil:
 		return pk, a.noRefresh(p, packets.ErrNotAuthorized)
-	case id.UserID != p.identity.UserID || id.Device != p.identity.Device || id.Roles != p.identity.Roles:
+	case !same(id, p.identity):
+		return pk, a.noRefresh(p, packets.ErrNotAuthorized)
+	}
+	p.bearer.Store(&id)
+	if a.cfg.Stands(id) != nil { // revoked before EndRevoked could find it here
 		return pk, a.noRefresh(p, packets.ErrNotAuthorized)
 	}
 	a.watchExpiry(p, id.ExpiresAt)
 	ack := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Auth}, ReasonCode: packets.CodeSuccess.Code}
 	ack.Properties.AuthenticationMethod = p.method
 	return pk, cl.WritePacket(ack)
+}
+
+// same reports whether a new token speaks for the same person as the one before, in the same part. A device has no token.
+func same(fresh, was pactwire.Identity) bool {
+	return was.Device == "" && fresh.UserID == was.UserID && fresh.Roles == was.Roles && fresh.Brand == was.Brand
 }
 
 // noRefresh ends a connection whose new token is none.

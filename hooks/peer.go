@@ -67,6 +67,8 @@ type peer struct {
 	limit    *rate.Limiter // shared by the user's connections; nil = none
 	unlimit  func()        // gives limit back
 
+	bearer atomic.Pointer[pactwire.Identity] // of the token that counts: a refreshed one replaces that of CONNECT
+
 	codes   []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
 	slots   chan struct{} // one a command that is not yet acknowledged
 	arrived atomic.Bool   // has subscribed, so counts for presence
@@ -89,6 +91,9 @@ func peerOf(cl *mqtt.Client) *peer {
 }
 
 func (p *peer) v5() bool { return p.version >= 5 }
+
+// isDevice reports whether a thing is on the other side, with a secret of its own.
+func (p *peer) isDevice() bool { return p.identity.Device != "" }
 
 // end stops what the connection has running and gives back what it shares. Safe to call again.
 func (p *peer) end() {

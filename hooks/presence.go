@@ -46,7 +46,7 @@ func (h *PresenceHook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 }
 
 func (h *PresenceHook) arrive(p *peer) {
-	if p == nil || p.session == nil || p.identity.Is(pactwire.RoleOperator) || p.identity.Device != "" || p.arrived.Swap(true) {
+	if p == nil || p.session == nil || p.identity.Is(pactwire.RoleOperator) || p.isDevice() || p.arrived.Swap(true) {
 		return
 	}
 	h.tracker.Arrive(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.DisplayName(), p.kind)

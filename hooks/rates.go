@@ -4,17 +4,15 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
-
-	"github.com/pactwire/pactwire"
 )
 
-// rates holds one limiter a connected user, shared by the user's connections.
+// rates holds one limiter a connected user, or device, shared by the connections of each.
 type rates struct {
 	perSecond float64
 	burst     int
 
 	mu    sync.Mutex
-	users map[pactwire.UserID]*sharedLimit
+	users map[string]*sharedLimit
 }
 
 type sharedLimit struct {
@@ -23,11 +21,11 @@ type sharedLimit struct {
 }
 
 func newRates(perSecond float64, burst int) *rates {
-	return &rates{perSecond: perSecond, burst: max(burst, 1), users: make(map[pactwire.UserID]*sharedLimit)}
+	return &rates{perSecond: perSecond, burst: max(burst, 1), users: make(map[string]*sharedLimit)}
 }
 
-// take returns the user's limiter and how to give it back; nil when there is no limit.
-func (r *rates) take(u pactwire.UserID) (*rate.Limiter, func()) {
+// take returns the limiter of that name and how to give it back; nil when there is no limit.
+func (r *rates) take(u string) (*rate.Limiter, func()) {
 	if r.perSecond <= 0 {
 		return nil, nil
 	}

@@ -35,6 +35,7 @@ func newAPI(p Ports, log *slog.Logger, reg prometheus.Registerer) *API {
 type route struct {
 	method, pattern string
 	open            bool // no token needed
+	operators       bool // stands on http.admin_addr instead, when there is one
 	handle          handler
 }
 
@@ -51,44 +52,52 @@ func (a *API) routes() []route {
 		}
 	}
 	add(p.Profile != nil,
-		route{"GET", "/v1/me", false, a.getMe},
-		route{"PATCH", "/v1/me", false, a.patchMe})
+		route{method: "GET", pattern: "/v1/me", handle: a.getMe},
+		route{method: "PATCH", pattern: "/v1/me", handle: a.patchMe})
 	add(p.Goals != nil,
-		route{"GET", "/v1/goals", false, a.listGoals},
-		route{"POST", "/v1/goals", false, a.createGoal})
+		route{method: "GET", pattern: "/v1/goals", handle: a.listGoals},
+		route{method: "POST", pattern: "/v1/goals", handle: a.createGoal})
 	add(p.Pacts != nil,
-		route{"GET", "/v1/pacts", false, a.listPacts},
-		route{"POST", "/v1/pacts", false, a.createPact},
-		route{"GET", "/v1/pacts/{id}", false, a.getPact})
+		route{method: "GET", pattern: "/v1/pacts", handle: a.listPacts},
+		route{method: "POST", pattern: "/v1/pacts", handle: a.createPact},
+		route{method: "GET", pattern: "/v1/pacts/{id}", handle: a.getPact})
 	add(p.Invitations != nil,
-		route{"POST", "/v1/pacts/{id}/invite", false, a.invite},
-		route{"POST", "/v1/pacts/claim", false, a.claim})
+		route{method: "POST", pattern: "/v1/pacts/{id}/invite", handle: a.invite},
+		route{method: "POST", pattern: "/v1/pacts/claim", handle: a.claim})
 	add(p.Membership != nil,
-		route{"POST", "/v1/pacts/{id}/accept", false, a.act(pactwire.ActAccept)},
-		route{"POST", "/v1/pacts/{id}/decline", false, a.act(pactwire.ActDecline)},
-		route{"POST", "/v1/pacts/{id}/leave", false, a.act(pactwire.ActLeave)},
-		route{"POST", "/v1/pacts/{id}/abandon", false, a.act(pactwire.ActAbandon)},
-		route{"POST", "/v1/pacts/{id}/complete", false, a.act(pactwire.ActComplete)},
-		route{"POST", "/v1/pacts/{id}/remove", false, a.remove})
-	add(p.Streaks != nil, route{"GET", "/v1/streaks", false, a.listStreaks})
-	add(p.Checkins != nil, route{"DELETE", "/v1/checkins/{id}", false, a.deleteCheckin})
-	add(p.Commands != nil, route{"POST", "/v1/pacts/{id}/checkins", false, a.checkin})
-	add(p.History != nil, route{"GET", "/v1/pacts/{id}/activities", false, a.listActivities})
-	add(p.Inbox != nil, route{"GET", "/v1/inbox", false, a.listInbox})
-	add(p.Events != nil, route{"POST", "/v1/events", true, a.receiveEvent})
-	add(p.Why != nil, route{"GET", "/v1/why", false, a.why})
+		route{method: "POST", pattern: "/v1/pacts/{id}/accept", handle: a.act(pactwire.ActAccept)},
+		route{method: "POST", pattern: "/v1/pacts/{id}/decline", handle: a.act(pactwire.ActDecline)},
+		route{method: "POST", pattern: "/v1/pacts/{id}/leave", handle: a.act(pactwire.ActLeave)},
+		route{method: "POST", pattern: "/v1/pacts/{id}/abandon", handle: a.act(pactwire.ActAbandon)},
+		route{method: "POST", pattern: "/v1/pacts/{id}/complete", handle: a.act(pactwire.ActComplete)},
+		route{method: "POST", pattern: "/v1/pacts/{id}/remove", handle: a.remove})
+	add(p.Streaks != nil, route{method: "GET", pattern: "/v1/streaks", handle: a.listStreaks})
+	add(p.Checkins != nil, route{method: "DELETE", pattern: "/v1/checkins/{id}", handle: a.deleteCheckin})
+	add(p.Commands != nil, route{method: "POST", pattern: "/v1/pacts/{id}/checkins", handle: a.checkin})
+	add(p.History != nil, route{method: "GET", pattern: "/v1/pacts/{id}/activities", handle: a.listActivities})
+	add(p.Inbox != nil, route{method: "GET", pattern: "/v1/inbox", handle: a.listInbox})
+	add(p.Events != nil, route{method: "POST", pattern: "/v1/events", open: true, handle: a.receiveEvent})
+	add(p.Why != nil, route{method: "GET", pattern: "/v1/why", handle: a.why})
+	add(p.Devices != nil,
+		route{method: "GET", pattern: "/v1/devices", handle: a.listDevices},
+		route{method: "POST", pattern: "/v1/devices", handle: a.addDevice},
+		route{method: "DELETE", pattern: "/v1/devices/{id}", handle: a.removeDevice})
+	add(p.Revocations != nil,
+		route{method: "POST", pattern: "/v1/logout", handle: a.logout},
+		route{method: "GET", pattern: "/v1/revocations", operators: true, handle: a.listRevocations},
+		route{method: "POST", pattern: "/v1/revocations", operators: true, handle: a.revoke})
 	add(true,
-		route{"GET", "/openapi.json", true, openAPI},
-		route{"GET", "/livez", true, live},
-		route{"GET", "/readyz", true, a.ready})
+		route{method: "GET", pattern: "/openapi.json", open: true, handle: openAPI},
+		route{method: "GET", pattern: "/livez", open: true, handle: live},
+		route{method: "GET", pattern: "/readyz", open: true, handle: a.ready})
 	return rs
 }
 
-// handler is everything on http.addr.
-func (a *API) handler(localMetrics bool) http.Handler {
+// handler is everything on http.addr. alone says that there is no http.admin_addr.
+func (a *API) handler(alone bool) http.Handler {
 	mux := http.NewServeMux()
-	a.mount(mux, a.routes())
-	if localMetrics && a.ports.Metrics != nil {
+	a.mount(mux, slices.DeleteFunc(a.routes(), func(r route) bool { return r.operators && !alone }))
+	if alone && a.ports.Metrics != nil {
 		mux.Handle("GET /metrics", a.observe("/metrics", onlyLocal(a.metrics())))
 	}
 	a.fallback(mux, a.ports.Fallback)
@@ -100,7 +109,7 @@ func (a *API) admin() http.Handler {
 	mux := http.NewServeMux()
 	var rs []route
 	for _, r := range a.routes() {
-		if r.pattern == "/livez" || r.pattern == "/readyz" || r.pattern == "/v1/why" {
+		if r.operators || r.pattern == "/livez" || r.pattern == "/readyz" || r.pattern == "/v1/why" {
 			rs = append(rs, r)
 		}
 	}
@@ -108,7 +117,7 @@ func (a *API) admin() http.Handler {
 		"/debug/pprof/": pprof.Index, "/debug/pprof/profile": pprof.Profile, "/debug/pprof/trace": pprof.Trace,
 		"/debug/pprof/symbol": pprof.Symbol,
 	} {
-		rs = append(rs, route{"GET", pattern, false, onlyOperators(h)})
+		rs = append(rs, route{method: "GET", pattern: pattern, handle: onlyOperators(h)})
 	}
 	a.mount(mux, rs)
 	if a.ports.Metrics != nil {

@@ -37,7 +37,9 @@ func (f *fake) note(v ...any) error {
 func (f *fake) Verify(_ context.Context, token string) (pactwire.Identity, error) {
 	switch token {
 	case "alice", "bob":
-		return pactwire.Identity{UserID: pactwire.UserID(token), UserName: strings.ToUpper(token), Token: token}, nil
+		return pactwire.Identity{UserID: pactwire.UserID(token), UserName: strings.ToUpper(token), Token: token, TokenID: "jti-" + token, ExpiresAt: at.Std()}, nil
+	case "nameless":
+		return pactwire.Identity{UserID: "alice", Token: token, ExpiresAt: at.Std()}, nil
 	case "op":
 		return pactwire.Identity{UserID: "op", Roles: pactwire.RoleOperator, Token: token}, nil
 	case "issuer-down":
@@ -173,6 +175,32 @@ func (f *fake) Why(_ context.Context, u pactwire.UserID, p pactwire.PactID) (htt
 	return e, f.note(u, p)
 }
 
+func battery(n int) *int { return &n }
+
+func (f *fake) AddDevice(_ context.Context, id pactwire.Identity, in pactwire.DeviceInput) (pactwire.DeviceSecret, error) {
+	return pactwire.DeviceSecret{ID: "AaIUZXg-dGqyPBP5dBd8DA", Username: "device:AaIUZXg-dGqyPBP5dBd8DA", Secret: "s3cret"}, f.note(id.UserID, in)
+}
+
+func (f *fake) Devices(_ context.Context, id pactwire.Identity) ([]pactwire.Device, error) {
+	d := pactwire.Device{ID: "AaIUZXg-dGqyPBP5dBd8DA", Name: "kitchen", Kind: pactwire.KindButton, PactID: "p1", HabitGoalID: "goal1", CreatedAt: at,
+		Owner: "alice", SecretHash: []byte("hash")}
+	seen := d
+	seen.ID, seen.LastSeen, seen.Battery = "AaIUZXg-dGqyPBP5dBd8DB", &at, battery(0)
+	return []pactwire.Device{d, seen}, f.note(id.UserID)
+}
+
+func (f *fake) RemoveDevice(_ context.Context, id pactwire.Identity, d pactwire.DeviceID) error {
+	return f.note(id.UserID, d)
+}
+
+func (f *fake) Revoke(_ context.Context, by pactwire.UserID, in pactwire.RevocationInput) (pactwire.Revocation, error) {
+	return pactwire.Revocation{ID: "r1", UserID: in.UserID, TokenID: in.TokenID, DeviceID: in.DeviceID, Before: &at, By: by, At: at, Until: at}, f.note(by, in)
+}
+
+func (f *fake) Revocations(context.Context) ([]pactwire.Revocation, error) {
+	return []pactwire.Revocation{{ID: "r1", TokenID: "jti-1", By: "op", At: at, Until: at}, {ID: "r2", UserID: "bob", Before: &at, By: "op", At: at, Until: at}}, f.note()
+}
+
 func (f *fake) Heads(_ context.Context, pacts []pactwire.PactID) ([]pactwire.Seq, error) {
 	heads := make([]pactwire.Seq, len(pacts))
 	for i := range heads {
@@ -184,7 +212,7 @@ func (f *fake) Heads(_ context.Context, pacts []pactwire.PactID) ([]pactwire.Seq
 func (f *fake) ports() httpapi.Ports {
 	return httpapi.Ports{
 		Verifier: f, Profile: f, Goals: f, Pacts: f, Invitations: f, Membership: f, Streaks: f, Checkins: f, Commands: f, Parse: f.parse,
-		History: f, Inbox: f, Events: f, Why: f, Heads: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
+		History: f, Inbox: f, Events: f, Why: f, Heads: f, Devices: f, Revocations: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
 	}
 }
 

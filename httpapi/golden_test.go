@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,6 +64,14 @@ func TestAnswers(t *testing.T) {
 		{"inbox", "GET", "/v1/inbox?afterSeq=2", "", 200, "/v1/inbox", nil, []any{pactwire.UserID("alice"), pactwire.Seq(2), 50}},
 		{"events", "POST", "/v1/events", `{"type":"x"}`, 202, "/v1/events", nil, []any{"msg_1", `{"type":"x"}`}},
 		{"why", "GET", "/v1/why?pact=p1", "", 200, "/v1/why", nil, []any{pactwire.UserID("alice"), pactwire.PactID("p1")}},
+		{"devices", "GET", "/v1/devices", "", 200, "/v1/devices", nil, []any{pactwire.UserID("alice")}},
+		{"device_add", "POST", "/v1/devices", `{"name":"kitchen","kind":"button","pactId":"p1"}`, 201, "/v1/devices", nil,
+			[]any{pactwire.UserID("alice"), pactwire.DeviceInput{Name: "kitchen", Kind: pactwire.KindButton, PactID: "p1"}}},
+		{"device_remove", "DELETE", "/v1/devices/d1", "", 204, "/v1/devices/{id}", nil, []any{pactwire.UserID("alice"), pactwire.DeviceID("d1")}},
+		{"logout", "POST", "/v1/logout", "", 204, "/v1/logout", nil,
+			[]any{pactwire.UserID("alice"), pactwire.RevocationInput{TokenID: "jti-alice", ExpiresAt: timeOf(at)}}},
+		{"logout_everywhere", "POST", "/v1/logout", `{"everywhere":true}`, 204, "/v1/logout", nil,
+			[]any{pactwire.UserID("alice"), pactwire.RevocationInput{UserID: "alice"}}},
 		{"livez", "GET", "/livez", "", 200, "/livez", nil, nil},
 		{"readyz", "GET", "/readyz", "", 200, "/readyz", nil, nil},
 	} {
@@ -81,6 +90,33 @@ func TestAnswers(t *testing.T) {
 			golden(t, c.name, body(w))
 			checkDocumented(t, c.method, c.operation, c.status, w.Body.Bytes())
 		})
+	}
+}
+
+func timeOf(at pactwire.Time) *time.Time {
+	t := at.Std()
+	return &t
+}
+
+// TestOperatorsAnswers holds what only operators may ask.
+func TestOperatorsAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name, method, body string
+		status             int
+	}{
+		{"revocations", "GET", "", 200},
+		{"revoke", "POST", `{"userId":"bob"}`, 201},
+	} {
+		f := &fake{}
+		w := f.call("op", c.method, "/v1/revocations", c.body)
+		if w.Code != c.status {
+			t.Fatalf("status %d, want %d: %s", w.Code, c.status, body(w))
+		}
+		golden(t, c.name, body(w))
+		checkDocumented(t, c.method, "/v1/revocations", c.status, w.Body.Bytes())
+		if w := (&fake{}).call("alice", c.method, "/v1/revocations", c.body); w.Code != 403 {
+			t.Errorf("%s as alice: %d %s", c.name, w.Code, body(w))
+		}
 	}
 }
 

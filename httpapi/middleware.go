@@ -154,9 +154,13 @@ func forwarded(h http.Header) bool {
 func onlyOperators(next http.HandlerFunc) handler {
 	return func(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
 		if !id.Is(pactwire.RoleOperator) {
-			return pactwire.Errorf(pactwire.Denied, "only operators may do this")
+			return onlyOperator()
 		}
 		next(w, r)
 		return nil
 	}
+}
+
+func onlyOperator() *pactwire.Error {
+	return pactwire.Errorf(pactwire.Denied, "only operators may do this")
 }

@@ -26,6 +26,8 @@ type Ports struct {
 	Inbox       Inbox
 	Events      Events
 	Why         Why
+	Devices     Devices
+	Revocations Revocations
 	Heads       Heads // nil: headSeq stays as the Pacts port says
 
 	Ready   func() []Cause      // what is amiss; nil = nothing ever is
@@ -125,6 +127,20 @@ type Explanation struct {
 	Because    string          `json:"because"` // a sentence
 	// Involved reports whether the user is or was a member or invited. Who is not learns nothing of the pact.
 	Involved bool `json:"-"`
+}
+
+// Devices keeps the things that check in for the caller. AddDevice answers with the secret, which nothing else ever does. What is
+// not the caller's is NotFound.
+type Devices interface {
+	AddDevice(ctx context.Context, id pactwire.Identity, in pactwire.DeviceInput) (pactwire.DeviceSecret, error)
+	Devices(ctx context.Context, id pactwire.Identity) ([]pactwire.Device, error)
+	RemoveDevice(ctx context.Context, id pactwire.Identity, device pactwire.DeviceID) error
+}
+
+// Revocations takes credentials back. What it has revoked is worth nothing any more when it returns.
+type Revocations interface {
+	Revoke(ctx context.Context, by pactwire.UserID, in pactwire.RevocationInput) (pactwire.Revocation, error)
+	Revocations(ctx context.Context) ([]pactwire.Revocation, error)
 }
 
 // Heads tells the last sequence number of each pact's activity, in the order asked for.

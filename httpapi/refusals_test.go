@@ -66,6 +66,17 @@ func TestWithoutAGoodTokenNothingIsAsked(t *testing.T) {
 	}
 }
 
+// A token without an id can be revoked only with all others of its bearer.
+func TestATokenWithoutIDLogsOutEverywhere(t *testing.T) {
+	f := &fake{}
+	if w := f.call("nameless", "POST", "/v1/logout", ""); w.Code != 400 || len(f.asked) > 0 || !strings.Contains(body(w), `{\"everywhere\":true}`) {
+		t.Errorf("%d %s %v", w.Code, body(w), f.asked)
+	}
+	if w := f.call("nameless", "POST", "/v1/logout", `{"everywhere":true}`); w.Code != 204 {
+		t.Errorf("%d %s", w.Code, body(w))
+	}
+}
+
 // Promise 5: over HTTP too, a pact that is not yours looks like one that does not exist.
 func TestPromise5APactOfOthersLooksLikeNone(t *testing.T) {
 	want := `{"code":"not_found","message":"there is no such pact, or you are not in it","retryable":false}`
@@ -111,6 +122,10 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/goals", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "body"},
 		{"POST", "/v1/pacts", `{}`, 400, "habitGoalId"},
 		{"POST", "/v1/pacts/claim", `{}`, 400, "code"},
+		{"POST", "/v1/devices", ``, 400, "body"},
+		{"POST", "/v1/devices", `{"pactId":7}`, 400, "pactId"},
+		{"GET", "/v1/devices?limit=x", ``, 400, "limit"},
+		{"POST", "/v1/logout", `{"everywhere":"yes"}`, 400, "everywhere"},
 		{"POST", "/v1/pacts/p1/remove", `{"userId":"a b"}`, 400, "userId"},
 		{"POST", "/v1/pacts/p1/checkins", `{}`, 400, "status"},
 		{"GET", "/v1/pacts?status=mine", "", 400, "status"},
@@ -282,6 +297,7 @@ func TestServerListensAndStops(t *testing.T) {
 		{"http.admin_addr", "/v1/me", "alice", 404}, {"http.addr", "/metrics", "", 404}, {"http.admin_addr", "/metrics", "", 200},
 		{"http.addr", "/debug/pprof/", "op", 404}, {"http.admin_addr", "/debug/pprof/", "alice", 403}, {"http.admin_addr", "/debug/pprof/", "op", 200},
 		{"http.admin_addr", "/v1/why?pact=p1&user=bob", "op", 200},
+		{"http.addr", "/v1/revocations", "op", 404}, {"http.admin_addr", "/v1/revocations", "alice", 403}, {"http.admin_addr", "/v1/revocations", "op", 200},
 	} {
 		if status, text := get(c.key, c.path, c.token); status != c.status {
 			t.Errorf("%s%s as %q: %d %s", c.key, c.path, c.token, status, text)

@@ -209,6 +209,12 @@ func History(p pactwire.PactID) string { return "pacts/" + string(p) + "/history
 // Inbox spells a person's inbox.
 func Inbox(u pactwire.UserID) string { return "users/" + string(u) + "/inbox" }
 
+// DeviceCheckins spells where a device logs a check-in.
+func DeviceCheckins(d pactwire.DeviceID) string { return "devices/" + string(d) + "/checkins" }
+
+// DeviceReplies spells where a device is answered.
+func DeviceReplies(d pactwire.DeviceID) string { return "devices/" + string(d) + "/replies" }
+
 // Pacts spells the list of a person's pacts.
 func Pacts(u pactwire.UserID) string { return "users/" + string(u) + "/pacts" }
 

@@ -2,6 +2,7 @@ package payload
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type checkinWire struct {
 	ScheduledDate *string     `json:"scheduledDate"`
 	AgeMs         *float64    `json:"ageMs"`
 	OccurredAt    *string     `json:"occurredAt"`
+	Battery       *float64    `json:"battery"`
 }
 
 type mediaWire struct {
@@ -135,6 +137,11 @@ func (w *checkinWire) command() (*pactwire.CheckinCommand, error) {
 	}
 	if err := w.times(in); err != nil {
 		return nil, err
+	}
+	if w.Battery != nil && !math.IsNaN(*w.Battery) {
+		// A sensor that is a little off must not cost a check-in.
+		percent := int(math.Round(min(max(*w.Battery, 0), 100)))
+		in.Battery = &percent
 	}
 	return in, nil
 }

@@ -102,8 +102,7 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	// Findable first: what happens from here on is seen by the client, and what happened before is read.
 	if !h.enter(c) {
 		h.letGo(c)
-		return nil, false, pactwire.Errorf(pactwire.TooMany,
-			"%d connections are open already; close one first", h.cfg.ConnectionsPerUser)
+		return nil, false, pactwire.Errorf(pactwire.TooMany, "too many connections are open already; close one first")
 	}
 	if present, err = h.resume(ctx, c, in.Clean); err != nil {
 		h.leave(c)
@@ -122,7 +121,11 @@ func (h *Hub) letGo(c *Client) {
 	}
 }
 
-// enter makes a client findable, unless its user has as many as may be.
+// connectionsPerDevice bounds the connections of one thing. They are counted apart from their owner's, so that a thing
+// gone wild locks nobody out.
+const connectionsPerDevice = 4
+
+// enter makes a client findable, unless its user or device has as many as may be.
 func (h *Hub) enter(c *Client) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -141,7 +144,17 @@ func (h *Hub) enter(c *Client) bool {
 		return true
 	}
 	list := h.users[c.key.User]
-	if len(list) >= h.cfg.ConnectionsPerUser {
+	most := h.cfg.ConnectionsPerUser
+	if c.device != "" {
+		most = connectionsPerDevice
+	}
+	mine := 0
+	for _, x := range list {
+		if x.device == c.device {
+			mine++
+		}
+	}
+	if mine >= most {
 		return false
 	}
 	h.users[c.key.User] = append(slices.Clip(slices.Clone(list)), c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -12,6 +13,7 @@ import (
 	"github.com/pactwire/pactwire/bridge/presence"
 	"github.com/pactwire/pactwire/broker"
 	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/devices"
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/hooks"
 	"github.com/pactwire/pactwire/httpapi"
@@ -119,28 +121,24 @@ func (s streaks) CurrentStreaks(ctx context.Context, goal pactwire.GoalID, users
 	return days, nil
 }
 
-// mqttVerifier reads the token out of CONNECT's password.
-type mqttVerifier struct{ *auth.Verifier }
-
-func (v mqttVerifier) Verify(ctx context.Context, username, password string) (pactwire.Identity, error) {
-	if _, isDevice := cutDevice(username); isDevice {
-		return pactwire.Identity{}, pactwire.Errorf(pactwire.Denied, "this server has no such device")
-	}
-	return v.Verifier.Verify(ctx, password)
+// mqttVerifier reads CONNECT's password: the token of a person, or the secret of a device that the user name names.
+type mqttVerifier struct {
+	tokens  *auth.Verifier
+	devices *devices.Registry
 }
 
-func cutDevice(username string) (id string, ok bool) {
-	const prefix = "device:"
-	if len(username) > len(prefix) && username[:len(prefix)] == prefix {
-		return username[len(prefix):], true
+func (v mqttVerifier) Verify(ctx context.Context, username, password string) (pactwire.Identity, error) {
+	if id, isDevice := strings.CutPrefix(username, pactwire.DeviceUserPrefix); isDevice {
+		return v.devices.Verify(ctx, pactwire.DeviceID(id), password)
 	}
-	return "", false
+	return v.tokens.Verify(ctx, password)
 }
 
 // sessions opens sessions in the hub and binds them to the connection.
 type sessions struct {
-	hub    *delivery.Hub
-	bridge *bridge.Bridge
+	hub     *delivery.Hub
+	bridge  *bridge.Bridge
+	devices *devices.Registry
 }
 
 func (s sessions) Open(ctx context.Context, in pactwire.Connecting, conn hooks.Conn) (hooks.Session, bool, error) {
@@ -149,7 +147,12 @@ func (s sessions) Open(ctx context.Context, in pactwire.Connecting, conn hooks.C
 	if err != nil {
 		return nil, false, err
 	}
-	s.bridge.Greet(ctx, in.Identity)
+	if d := in.Identity.Device; d != "" {
+		s.devices.Arrived(d)
+		c.OnGone(func() { s.devices.Left(d) })
+	} else {
+		s.bridge.Greet(ctx, in.Identity)
+	}
 	c.Bind(client)
 	return client, present, nil
 }

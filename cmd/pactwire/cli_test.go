@@ -177,7 +177,10 @@ func TestTokenNeedsNoServer(t *testing.T) {
 	if left := time.Until(id.ExpiresAt); err != nil || left < time.Hour || left > 2*time.Hour {
 		t.Errorf("%+v %v", id, err)
 	}
-	id.Token, id.ExpiresAt = "", time.Time{}
+	if id.TokenID == "" || id.IssuedAt.IsZero() {
+		t.Error("the token cannot be revoked: it has no id, or no time of issue")
+	}
+	id.Token, id.TokenID, id.ExpiresAt, id.IssuedAt = "", "", time.Time{}, time.Time{}
 	if diff := cmp.Diff(pactwire.Identity{UserID: "alice", UserName: "Alice", Roles: pactwire.RoleOperator | pactwire.RoleLab}, id); diff != "" {
 		t.Error(diff)
 	}

@@ -43,6 +43,8 @@ type cli struct {
 	Pact          pactCmd          `cmd:"" help:"Make pacts, let people in, and end them."`
 	Checkin       checkinCmd       `cmd:"" help:"Check in."`
 	Watch         watchCmd         `cmd:"" help:"See what your partners do, as it happens."`
+	Device        deviceCmd        `cmd:"" help:"Things that check in by themselves: make, list and revoke them."`
+	Revoke        revokeCmd        `cmd:"" help:"Take tokens and devices back before they end."`
 	Why           whyCmd           `cmd:"" help:"Explain why somebody may or may not use a pact."`
 	Bench         benchCmd         `cmd:"" help:"Make members for a benchmark, and run it."`
 	Settings      configCmd        `cmd:"" name:"config" help:"Check and show the settings."`

@@ -18,6 +18,7 @@ import (
 	"github.com/pactwire/pactwire/bridge/presence"
 	"github.com/pactwire/pactwire/broker"
 	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/devices"
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/hooks"
 	"github.com/pactwire/pactwire/httpapi"
@@ -33,6 +34,8 @@ type node struct {
 	reg      *prometheus.Registry
 	store    *sqlite.DB
 	verifier *auth.Verifier
+	revoked  *auth.Revocations
+	devices  *devices.Registry
 	members  *bridge.Membership
 	bridge   *bridge.Bridge
 	tracker  *presence.Tracker
@@ -45,9 +48,10 @@ type node struct {
 	stopping sync.Once
 }
 
-// newVerifier believes whom the configuration says.
-func newVerifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
-	c := auth.Config{JWKSURL: cfg.Auth.JWT.JWKSURL, Issuer: cfg.Auth.JWT.Issuer, Audience: cfg.Auth.JWT.Audience}
+// newVerifier believes whom the configuration says. stands refuses who was revoked; nil = nobody is.
+func newVerifier(cfg config.Config, stands func(pactwire.Identity) error, log *slog.Logger) (*auth.Verifier, error) {
+	j := cfg.Auth.JWT
+	c := auth.Config{JWKSURL: j.JWKSURL, Issuer: j.Issuer, Audience: j.Audience, Brand: j.Brand, Stands: stands}
 	if c.JWKSURL == "" {
 		key, err := config.SigningKey(cfg)
 		if err != nil {
@@ -65,11 +69,12 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	}
 	n = &node{cfg: cfg, log: log, reg: prometheus.NewRegistry()}
 	n.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if n.verifier, err = newVerifier(cfg, log); err != nil {
-		return nil, err
-	}
 	if n.store, err = sqlite.Open(ctx, sqlite.Config{Path: cfg.SQLitePath()}, log, n.reg); err != nil {
 		return nil, err
+	}
+	n.revoked = auth.NewRevocations(n.store, 0, log)
+	if n.verifier, err = newVerifier(cfg, n.revoked.Stands, log); err != nil {
+		return nil, errors.Join(err, n.store.Close())
 	}
 	store := bridgeStore{n.store}
 	remote := cfg.Habits.Mode == config.HabitsHTTP
@@ -92,7 +97,9 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		Remote: remote, Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
 		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay,
+		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
 	}, store, habitsPort, n.members, log, n.reg)
+	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
 	n.tracker = presence.New(presence.Config{Grace: cfg.Presence.Grace}, n.store, n.presenceChanged, log, n.reg)
 	// The service keeps profiles and goals here; with a remote one, profiles alone.
 	n.engine = engine
@@ -118,6 +125,11 @@ func (n *node) newBroker() (*broker.Server, error) {
 	ends := hooks.NewSessions(l.SessionExpiry)
 	figures := hooks.NewMetrics(n.reg)
 	who := presenceHooks{n.tracker}
+	gate := hooks.NewAuth(hooks.AuthConfig{
+		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
+		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
+		CommandsPerSecond: l.CommandsPerSecond, CommandsBurst: l.CommandsBurst, Stands: n.revoked.Stands,
+	}, mqttVerifier{n.verifier, n.devices}, sessions{n.hub, n.bridge, n.devices}, n.hub.Event, n.log)
 	server, err := broker.New(broker.Config{
 		TCP: cfg.MQTT.TCP, TLS: cfg.MQTT.TLS, WS: cfg.MQTT.WS, WSS: cfg.MQTT.WSS,
 		CertFile: cfg.MQTT.CertFile, KeyFile: cfg.MQTT.KeyFile, Origins: cfg.MQTT.Origins, TrustedProxies: cfg.MQTT.TrustedProxies,
@@ -128,11 +140,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 		},
 	}, n.log, n.reg,
 		figures,
-		hooks.NewAuth(hooks.AuthConfig{
-			Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
-			SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
-			CommandsPerSecond: l.CommandsPerSecond, CommandsBurst: l.CommandsBurst,
-		}, mqttVerifier{n.verifier}, sessions{n.hub, n.bridge}, n.hub.Event, n.log),
+		gate,
 		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout),
 		hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log),
 		hooks.NewPresence(who),
@@ -142,6 +150,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 		return nil, err
 	}
 	ends.Use(server.MQTT())
+	n.revoked.OnRevoked(func() { server.Each(func(c *broker.Conn) { gate.EndRevoked(c) }) })
 	return server, nil
 }
 
@@ -150,6 +159,7 @@ func (n *node) ports(remote bool) httpapi.Ports {
 	p := httpapi.Ports{
 		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: parseCheckins, History: n.bridge,
 		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
+		Devices: n.devices, Revocations: n.revoked,
 	}
 	if remote {
 		f := n.client.Forwarder()
@@ -254,7 +264,11 @@ func (n *node) causes() []httpapi.Cause {
 
 // Start takes up what an earlier process left, then listens.
 func (n *node) Start(ctx context.Context) error {
+	if err := n.revoked.Start(ctx); err != nil {
+		return err
+	}
 	n.verifier.Start(ctx)
+	n.devices.Start()
 	if err := n.bridge.Start(ctx); err != nil {
 		return err
 	}
@@ -281,8 +295,12 @@ func (n *node) Stop(ctx context.Context) {
 		if err := n.hub.Stop(ctx); err != nil {
 			n.log.Warn("save sessions", "error", err)
 		}
+		if err := n.devices.Stop(ctx); err != nil {
+			n.log.Warn("save devices' signs of life", "error", err)
+		}
 		n.members.Stop()
 		n.verifier.Stop()
+		n.revoked.Stop()
 		if n.client != nil {
 			n.client.Close()
 		}

@@ -101,7 +101,7 @@ func (*habitsServiceCmd) Run(g *globals) error {
 	log := newLogger(cfg.Log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	verifier, err := newVerifier(cfg, log)
+	verifier, err := newVerifier(cfg, nil, log)
 	if err != nil {
 		return err
 	}

@@ -47,5 +47,6 @@ func sign(cfg config.Config, id pactwire.Identity, ttl time.Duration) (string, e
 	if err != nil {
 		return "", err
 	}
-	return auth.Signer{Secret: key, Issuer: cfg.Auth.JWT.Issuer, Audience: cfg.Auth.JWT.Audience}.Sign(id, ttl)
+	return auth.Signer{Secret: key, Issuer: cfg.Auth.JWT.Issuer, Audience: cfg.Auth.JWT.Audience,
+		Brand: cfg.Auth.JWT.Brand}.Sign(id, ttl)
 }

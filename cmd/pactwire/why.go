@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 
-	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/httpapi"
 )
 
@@ -19,13 +17,7 @@ type whyCmd struct {
 
 // Run implements the command. Without a token of its own it asks as an operator, signed with the configured secret.
 func (c *whyCmd) Run(ctx context.Context, g *globals, out *output) error {
-	var server *client
-	var err error
-	if c.Token == "" && c.User == "" && os.Getenv("PACTWIRE_TOKEN") == "" {
-		server, err = c.signing(g, pactwire.Identity{UserID: "operator", Roles: pactwire.RoleOperator})
-	} else {
-		server, err = c.connect(ctx, g)
-	}
+	server, err := c.operator(ctx, g)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ const (
 
 // claims are the parts of a token that matter here.
 type claims struct {
+	TokenID   string           `json:"jti,omitempty"`
 	ID        *string          `json:"id,omitempty"` // wins over sub
 	Subject   string           `json:"sub,omitempty"`
 	UserName  string           `json:"userName,omitempty"`
@@ -81,12 +82,15 @@ func (c claims) identity(token string) (pactwire.Identity, error) {
 	if name == "" {
 		name = c.Name
 	}
-	id := pactwire.Identity{UserID: pactwire.UserID(user), UserName: cleanName(name), Brand: c.Brand, Token: token}
+	id := pactwire.Identity{UserID: pactwire.UserID(user), UserName: cleanName(name), Brand: c.Brand, TokenID: c.TokenID, Token: token}
 	for _, r := range c.Roles {
 		id.Roles |= pactwire.ParseRole(r)
 	}
 	if c.ExpiresAt != nil {
 		id.ExpiresAt = c.ExpiresAt.Time
+	}
+	if c.IssuedAt != nil {
+		id.IssuedAt = c.IssuedAt.Time
 	}
 	return id, nil
 }

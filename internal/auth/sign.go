@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
 
 	"github.com/pactwire/pactwire"
 )
@@ -14,6 +15,7 @@ type Signer struct {
 	Secret   []byte
 	Issuer   string
 	Audience string
+	Brand    string           // of identities that have none
 	Now      func() time.Time // nil = time.Now
 }
 
@@ -28,8 +30,12 @@ func (s Signer) Sign(id pactwire.Identity, ttl time.Duration) (string, error) {
 	}
 	user := string(id.UserID)
 	c := claims{
-		ID: &user, Subject: user, UserName: id.UserName, Brand: id.Brand, Issuer: s.Issuer,
+		TokenID: uuid.NewString(),
+		ID:      &user, Subject: user, UserName: id.UserName, Brand: id.Brand, Issuer: s.Issuer,
 		IssuedAt: jwt.NewNumericDate(now()), ExpiresAt: jwt.NewNumericDate(now().Add(ttl)),
+	}
+	if c.Brand == "" {
+		c.Brand = s.Brand
 	}
 	if s.Audience != "" {
 		c.Audience = jwt.ClaimStrings{s.Audience}

@@ -20,6 +20,10 @@ type Config struct {
 	JWKSURL  string
 	Issuer   string // "" = any
 	Audience string // "" = any
+	Brand    string // "" = any
+
+	// Stands refuses who was revoked; nil = nobody is.
+	Stands func(pactwire.Identity) error
 
 	Client *http.Client     // for JWKSURL; nil = a client of its own with a deadline
 	Now    func() time.Time // nil = time.Now
@@ -91,7 +95,14 @@ func (v *Verifier) Verify(ctx context.Context, token string) (pactwire.Identity,
 	if err := v.check(c); err != nil {
 		return pactwire.Identity{}, err
 	}
-	return c.identity(token)
+	id, err := c.identity(token)
+	if err == nil && v.cfg.Stands != nil {
+		err = v.cfg.Stands(id)
+	}
+	if err != nil {
+		return pactwire.Identity{}, err
+	}
+	return id, nil
 }
 
 func (v *Verifier) keyFor(ctx context.Context) jwt.Keyfunc {
@@ -134,6 +145,8 @@ func (v *Verifier) check(c claims) error {
 		return denied("the token is of another issuer")
 	case v.cfg.Audience != "" && !slices.Contains(c.Audience, v.cfg.Audience):
 		return denied("the token is meant for another audience")
+	case v.cfg.Brand != "" && c.Brand != v.cfg.Brand:
+		return denied("the token is of another brand")
 	}
 	return nil
 }

@@ -67,6 +67,9 @@ func TestWhatATokenSays(t *testing.T) {
 			token := sign(t, jwt.SigningMethodHS256, []byte(secret), c.claims)
 			got, err := v.Verify(t.Context(), token)
 			c.want.Token, c.want.ExpiresAt = token, exp
+			if c.claims["iat"] != nil {
+				c.want.IssuedAt = time.Unix(c.claims["iat"].(int64), 0)
+			}
 			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 				t.Error(err, diff)
 			}
@@ -140,8 +143,11 @@ func TestSignedTokensAreBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Token, want.ExpiresAt = token, time.Unix(in(time.Hour), 0)
+	want.Token, want.IssuedAt, want.ExpiresAt = token, time.Unix(in(0), 0), time.Unix(in(time.Hour), 0)
 	got, err := verifier(t, auth.Config{Issuer: "me", Audience: "you"}).Verify(t.Context(), token)
+	if want.TokenID = got.TokenID; want.TokenID == "" {
+		t.Error("the token has no id, so it cannot be revoked")
+	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

@@ -59,6 +59,7 @@ type JWT struct {
 	JWKSURL  string `koanf:"jwks_url"`
 	Issuer   string `koanf:"issuer"`
 	Audience string `koanf:"audience"`
+	Brand    string `koanf:"brand"`
 }
 
 // Store is where everything durable lives.

@@ -127,7 +127,7 @@ var libraries = map[string][]string{
 	"github.com/eclipse/paho":             {"bridge/upstream", "cmd", "test"},
 	"github.com/failsafe-go/failsafe-go":  {"bridge"},
 	"github.com/fsnotify/fsnotify":        {"broker"},
-	"github.com/fxamacker/cbor":           {"bridge"},
+	"github.com/fxamacker/cbor":           {"bridge", "test"},
 	"github.com/golang-jwt/jwt":           {"internal", "cmd", "test"},
 	"github.com/google/go-cmp":            nil,
 	"github.com/google/uuid":              nil,

@@ -8,7 +8,9 @@ import (
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/devices"
 	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/internal/auth"
 )
 
 // Tx is a transaction with everything that its users ask of it.
@@ -41,6 +43,9 @@ type Store interface {
 	SaveSeen(ctx context.Context, seen []pactwire.Seen) error
 	WereOnline(ctx context.Context) ([]pactwire.UserID, error)
 
+	devices.Store
+	auth.RevocationStore
+
 	Ready(ctx context.Context) error
 	Close() error
 
@@ -55,7 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		tests []test
 	}{
 		{"commit", commitTests}, {"log", logTests}, {"commands", commandTests}, {"habits", habitsTests},
-		{"checkins", checkinTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests},
+		{"checkins", checkinTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests}, {"devices", deviceTests},
 		{"prune", pruneTests}, {"properties", propertyTests},
 	}
 	for _, g := range groups {

@@ -44,6 +44,15 @@ func Sign(claims jwt.MapClaims) string {
 
 // Call makes a request as a user ("" = nobody) and returns the status and body.
 func (s *Server) Call(user pactwire.UserID, method, path string, in any) (int, []byte, error) {
+	token := ""
+	if user != "" {
+		token = Token(user)
+	}
+	return s.CallWith(token, method, path, in)
+}
+
+// CallWith makes a request with a bearer token ("" = none).
+func (s *Server) CallWith(token, method, path string, in any) (int, []byte, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -59,8 +68,8 @@ func (s *Server) Call(user pactwire.UserID, method, path string, in any) (int, [
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if user != "" {
-		req.Header.Set("Authorization", "Bearer "+Token(user))
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -111,6 +120,14 @@ func (s *Server) NewPact(users ...pactwire.UserID) pactwire.Pact {
 		s.Must(u, http.MethodPost, "/v1/pacts/"+string(p.ID)+"/accept", nil, nil)
 	}
 	return s.Pact(users[0], p.ID)
+}
+
+// NewDevice makes a button for a pact of its owner.
+func (s *Server) NewDevice(owner pactwire.UserID, pact pactwire.PactID) pactwire.DeviceSecret {
+	s.t.Helper()
+	var d pactwire.DeviceSecret
+	s.Must(owner, http.MethodPost, "/v1/devices", pactwire.DeviceInput{Name: "kitchen button", Kind: pactwire.KindButton, PactID: pact}, &d)
+	return d
 }
 
 // Pact reads a pact.

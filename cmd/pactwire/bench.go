@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -29,6 +30,7 @@ type benchPrepareCmd struct {
 	Members int    `help:"Members of each." default:"2"`
 	Out     string `help:"File to write: client id, username, password, pact id, habit goal id, tab-separated." required:"" placeholder:"FILE"`
 	Server  string `help:"Base URL; the configured one by default." env:"PACTWIRE_SERVER" placeholder:"URL"`
+	whoFlags
 }
 
 // benchTTL is how long the tokens of a benchmark are good for.
@@ -46,6 +48,9 @@ func (c *benchPrepareCmd) Run(ctx context.Context, g *globals, out *output) erro
 	}
 	if u, err := url.Parse(server); err != nil || u.Host == "" {
 		return usagef("--server %s is no URL such as http://127.0.0.1:8080", server)
+	}
+	if err := c.greet(ctx, g, server); err != nil {
+		return err
 	}
 	bar := newProgress(out.stderr)
 	p := bench.Prepare{
@@ -72,6 +77,20 @@ func (c *benchPrepareCmd) Run(ctx context.Context, g *globals, out *output) erro
 	return f.Close()
 }
 
+// greet asks the server who one is before anything is made on it. Who is not named is "bench".
+func (c *benchPrepareCmd) greet(ctx context.Context, g *globals, server string) error {
+	f := clientFlags{Server: server, whoFlags: c.whoFlags}
+	if f.Token == "" && f.User == "" && os.Getenv("PACTWIRE_TOKEN") == "" {
+		f.User = "bench"
+	}
+	asked, err := f.connect(ctx, g)
+	if err != nil {
+		return err
+	}
+	var me pactwire.User
+	return asked.get(ctx, "/v1/me", &me)
+}
+
 type benchRunCmd struct {
 	File        string        `help:"Members, as prepare wrote them; fanout needs none." placeholder:"FILE"`
 	Scenario    string        `help:"pairs: check-ins at a steady rate. idle: memory of connections that do nothing. reconnect: all drop and come back. fanout: one event to many, on a lab topic." enum:"pairs,idle,reconnect,fanout" default:"pairs"`
@@ -80,8 +99,10 @@ type benchRunCmd struct {
 	Connections int           `help:"How many (idle, reconnect) or subscribers (fanout); 10000, 5000 and 1000 by default."`
 	Transport   string        `help:"tcp or ws." enum:"tcp,ws" default:"tcp"`
 	Addr        string        `help:"host:port of the listener; the configured one by default." placeholder:"ADDR"`
+	Server      string        `help:"Base URL: its host, with the configured port, instead of --addr." placeholder:"URL"`
 	PID         []int         `help:"Process of the server, to tell what it used; may be repeated." name:"pid"`
 	JSON        bool          `help:"Print one line of JSON instead of a table." name:"json"`
+	whoFlags                  // of fanout; the others bring their own people
 }
 
 // report is what every scenario returns.
@@ -112,6 +133,15 @@ func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress 
 		if c.Transport == "ws" {
 			target.Addr = cfg.MQTT.WS
 		}
+		if c.Server != "" {
+			u, err := url.Parse(c.Server)
+			if err != nil || u.Host == "" {
+				return nil, usagef("--server %s is no URL such as http://127.0.0.1:8080", c.Server)
+			}
+			if _, port, err := net.SplitHostPort(target.Addr); err == nil {
+				target.Addr = net.JoinHostPort(u.Hostname(), port)
+			}
+		}
 	}
 	connections := c.Connections
 	if connections <= 0 {
@@ -121,6 +151,12 @@ func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress 
 		b := bench.Fanout{
 			Target: target, Subscribers: connections, PerUser: cfg.Limits.ConnectionsPerUser, Duration: c.Duration, PIDs: c.PID,
 			Sign: func(u pactwire.UserID) (string, error) {
+				if c.Token != "" {
+					return c.Token, nil
+				}
+				if c.User != "" {
+					u = pactwire.UserID(c.User)
+				}
 				return sign(cfg, pactwire.Identity{UserID: u, Roles: pactwire.RoleLab}, benchTTL)
 			},
 			Progress: progress,

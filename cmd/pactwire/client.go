@@ -20,9 +20,14 @@ import (
 // clientFlags say which server to talk to, and as whom.
 type clientFlags struct {
 	Server string `help:"Base URL of the server." default:"http://127.0.0.1:8080" env:"PACTWIRE_SERVER" placeholder:"URL"`
-	Token  string `help:"Who you are, as a token; else $PACTWIRE_TOKEN." placeholder:"JWT" xor:"who"`
-	User   string `help:"Who you are, by name: signs a token with the configured secret." placeholder:"USER" xor:"who"`
-	JSON   bool   `help:"Print JSON."`
+	whoFlags
+	JSON bool `help:"Print JSON."`
+}
+
+// whoFlags say as whom.
+type whoFlags struct {
+	Token string `help:"Who you are, as a token; else $PACTWIRE_TOKEN." placeholder:"JWT" xor:"who"`
+	User  string `help:"Who you are, by name: signs a token with the configured secret." placeholder:"USER" xor:"who"`
 }
 
 // tokenTime is how long a token is good that a command signs for itself.

@@ -47,6 +47,7 @@ type cli struct {
 	Revoke        revokeCmd        `cmd:"" help:"Take tokens and devices back before they end."`
 	Why           whyCmd           `cmd:"" help:"Explain why somebody may or may not use a pact."`
 	Bench         benchCmd         `cmd:"" help:"Make members for a benchmark, and run it."`
+	Doctor        doctorCmd        `cmd:"" help:"Look whether a server can run with these settings on this machine."`
 	Settings      configCmd        `cmd:"" name:"config" help:"Check and show the settings."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire/internal/testkit"
+)
+
+// examine runs the doctor and returns what it found and its exit code.
+func examine(t *testing.T, settings ...string) (list []finding, code int) {
+	t.Helper()
+	t.Setenv("PACTWIRE_CONFIG", "")
+	args := []string{"doctor", "--json"}
+	for _, s := range settings {
+		args = append(args, "--set", s)
+	}
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, &output{&out, &errs})
+	for l := range strings.Lines(out.String()) {
+		var f finding
+		if err := json.Unmarshal([]byte(l), &f); err != nil {
+			t.Fatalf("%q: %v", l, err)
+		}
+		list = append(list, f)
+	}
+	return list, code
+}
+
+// places are settings of a server that could run in a test.
+func places(t *testing.T, dir string) []string {
+	return []string{"data_dir=" + dir, "mqtt.tcp=" + testkit.FreeAddr(t), "mqtt.ws=" + testkit.FreeAddr(t), "http.addr=" + testkit.FreeAddr(t)}
+}
+
+func TestDoctorFindsNothingOnAFreshMachine(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "yet")
+	list, code := examine(t, places(t, dir)...)
+	for _, f := range list {
+		if f.Result == failure {
+			t.Errorf("%+v", f)
+		}
+	}
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !os.IsNotExist(err) {
+		t.Errorf("it left something behind: %v", err)
+	}
+}
+
+func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	holder, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := t.TempDir()
+	if err := os.WriteFile(filepath.Join(open, "jwt.key"), []byte(strings.Repeat("k", 64)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	strict := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer strict.Close()
+	nobody := testkit.FreeAddr(t)
+	for _, test := range []struct {
+		name     string
+		settings []string
+		check    string
+		result   grade
+		words    string
+	}{
+		{"an unknown setting", []string{"mqtt.tpc=x"}, "settings", failure, "mqtt.tpc"},
+		{"a taken port", []string{"mqtt.tcp=" + holder.Addr().String()}, "ports", failure, "address already in use"},
+		{"a folder that is a file", []string{"data_dir=" + file}, "store", failure, "not a directory"},
+		{"no database", []string{"store.url=sqlite:" + file}, "store", failure, "file is not a database"},
+		{"a key that others can read", []string{"data_dir=" + open}, "tokens", failure, "chmod 600"},
+		{"an issuer that is away", []string{"auth.jwt.jwks_url=http://" + nobody + "/keys"}, "tokens", failure, "connection refused"},
+		{"an issuer without keys", []string{"auth.jwt.jwks_url=" + strict.URL}, "tokens", failure, "answers 401"},
+		{"a clock that is apart", []string{"auth.jwt.jwks_url=" + strict.URL}, "clock", warning, "the clock of the issuer is"},
+		{"a habits-service that is away", []string{"habits.mode=http", "habits.url=http://" + nobody}, "habits", failure, nobody},
+		{"a habits-service with another secret", []string{"habits.mode=http", "habits.url=" + strict.URL}, "habits", failure, "does not accept us"},
+		{"PostgreSQL that is away", []string{"store.url=postgres://u@" + nobody + "/p"}, "store", failure, "nobody answers at " + nobody},
+		{"Redis that is away", []string{"redis.url=redis://" + nobody}, "redis", failure, "nobody answers at " + nobody},
+		{"no certificate", []string{"mqtt.tls=" + nobody, "mqtt.cert_file=" + nobody, "mqtt.key_file=" + nobody}, "tls", failure, "no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list, code := examine(t, append(places(t, t.TempDir()), test.settings...)...)
+			found := false
+			for _, f := range list {
+				if f.Check == test.check && f.Result == test.result && strings.Contains(f.Found+" "+f.Do, test.words) {
+					found = found || f.Do != "" || test.check == "tokens"
+				}
+			}
+			if !found || code != 1 {
+				t.Errorf("exit %d, found %+v", code, list)
+			}
+		})
+	}
+}
+
+func TestDoctorKnowsARunningServer(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	list, code := examine(t, "data_dir="+dir, "mqtt.tcp="+s.mqtt, "mqtt.ws="+strings.TrimPrefix(s.wsURL, "ws://"), "http.addr="+strings.TrimPrefix(s.http, "http://"))
+	if code != 0 || list[1].Check != "server" || list[1].Result != fine {
+		t.Errorf("exit %d, %+v", code, list)
+	}
+}
+
+func TestDoctorIsReadable(t *testing.T) {
+	var out, errs bytes.Buffer
+	args := []string{"doctor"}
+	for _, s := range places(t, t.TempDir()) {
+		args = append(args, "--set", s)
+	}
+	if code := run(t.Context(), append(args, "--set", "redis.url=redis://"+testkit.FreeAddr(t)), &output{&out, &errs}); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	if text := out.String(); !strings.Contains(text, "\nfail  redis     nobody answers at ") || !strings.Contains(text, "\n                → start Redis, or set redis.url\n") {
+		t.Error(text)
+	}
+}

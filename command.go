@@ -7,9 +7,15 @@ type CommandKind string
 
 // The kinds of commands.
 const (
-	CommandCheckin CommandKind = "checkin"
-	CommandMessage CommandKind = "message"
-	CommandHistory CommandKind = "history"
+	CommandCheckin       CommandKind = "checkin"
+	CommandMessage       CommandKind = "message"
+	CommandHistory       CommandKind = "history"
+	CommandCelebration   CommandKind = "celebration"
+	CommandEncouragement CommandKind = "encouragement"
+	CommandReaction      CommandKind = "reaction"
+	CommandDirectMessage CommandKind = "direct_message"
+	CommandConnection    CommandKind = "connection"
+	CommandNotification  CommandKind = "notification"
 )
 
 // Command is one request of a client, parsed and valid in itself; whether it may be done is not yet decided. Exactly
@@ -19,13 +25,19 @@ type Command struct {
 	ID         string // the sender's, ≤ 64 characters; "" when they gave none
 	Sender     Identity
 	Pact       PactID
+	User       UserID // whom it is about, when it is about a person and not a pact
 	Topic      string // it was published to, for error answers; "" over HTTP
 	Index      *int   // of the item, when the command is part of a batch
 	ReceivedAt time.Time
 
-	Checkin *CheckinCommand
-	Message *MessageCommand
-	History *HistoryQuery
+	Checkin       *CheckinCommand
+	Message       *MessageCommand // also of CommandDirectMessage
+	History       *HistoryQuery
+	Celebration   *CelebrationCommand
+	Encouragement *EncouragementCommand
+	Reaction      *ReactionCommand
+	Connection    *ConnectionCommand
+	Notification  *NotificationCommand
 
 	// Refused is why an item of a batch is invalid in itself: it is answered with that and not done. The other items are.
 	Refused *Error

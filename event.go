@@ -17,6 +17,14 @@ const (
 	EventFeedReset       EventType = "SERVER:FEED_RESET"
 	EventTokenExpiring   EventType = "SERVER:TOKEN_EXPIRING"
 	EventError           EventType = "SERVER:ERROR"
+
+	EventCelebration         EventType = "SERVER:CELEBRATION_RECEIVED"
+	EventEncouragement       EventType = "SERVER:ENCOURAGEMENT_RECEIVED"
+	EventDirectMessage       EventType = "SERVER:SEND_DIRECT_MESSAGE"
+	EventConnectionCreated   EventType = "SERVER:USER_CONNECTION_CREATED"
+	EventConnectionUpdated   EventType = "SERVER:USER_CONNECTION_UPDATED"
+	EventNotificationCreated EventType = "SERVER:NOTIFICATION_CREATED"
+	EventNotificationUpdated EventType = "SERVER:NOTIFICATION_UPDATED"
 )
 
 // Event is one entry of a person's inbox, or an answer on a response topic. Seq is set for logged events alone.

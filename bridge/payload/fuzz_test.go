@@ -29,7 +29,17 @@ func FuzzPayload(f *testing.F) {
 		}
 		f.Add(uint8(4), b)
 	}
-	kinds := []topics.Topic{checkins, messages, history, {Kind: topics.DeviceCheckinKind, Device: "d"}}
+	for i, s := range []string{`{"id":"k","checkinId":"c","targetUserId":"bob","message":"yes"}`, `{"targetUserId":"bob","message":"go","emoji":"💪"}`,
+		`{"activityId":"a","emoji":"🎉"}`, `{"activityId":"a","emoji":null}`, `{"message":"hi"}`, `{"action":"request"}`,
+		`{"id":"n","isUnread":false,"commandId":"k"}`, `{"all":true,"isUnread":false}`} {
+		for kind := range uint8(10) {
+			f.Add(kind<<3, []byte(s))
+		}
+		f.Add(uint8(i)<<3|4, []byte(s)) //nolint:gosec // eight of them
+	}
+	kinds := []topics.Topic{checkins, messages, history, {Kind: topics.DeviceCheckinKind, Device: "d"},
+		{Kind: topics.CelebrationsKind, Pact: "p"}, {Kind: topics.EncouragementKind, Pact: "p"}, {Kind: topics.ReactionsKind, Pact: "p"},
+		{Kind: topics.UserMessagesKind, User: "bob"}, {Kind: topics.ConnectionsKind, User: "bob"}, {Kind: topics.NotificationsKind, User: "alice"}}
 	f.Fuzz(func(t *testing.T, how uint8, body []byte) {
 		contentType := ""
 		if how&4 != 0 {
@@ -38,7 +48,8 @@ func FuzzPayload(f *testing.F) {
 		if _, err := payload.Presence(contentType, body); err != nil {
 			checkRefusal(t, pactwire.AsError(err))
 		}
-		cmds, err := payload.Parse(kinds[how&3], contentType, body)
+		topic := kinds[(int(how&3)+int(how>>3))%len(kinds)]
+		cmds, err := payload.Parse(topic, contentType, body)
 		if err != nil {
 			checkRefusal(t, pactwire.AsError(err))
 			return
@@ -58,7 +69,7 @@ func FuzzPayload(f *testing.F) {
 			switch c.Kind {
 			case pactwire.CommandCheckin:
 				checkCheckin(t, c.Checkin)
-			case pactwire.CommandMessage:
+			case pactwire.CommandMessage, pactwire.CommandDirectMessage:
 				checkText(t, "message", c.Message.Message, pactwire.MaxMessage)
 				if strings.TrimSpace(c.Message.Message) == "" {
 					t.Fatal("an empty message")
@@ -67,6 +78,8 @@ func FuzzPayload(f *testing.F) {
 				if q := c.History; q.After != nil && q.Before != nil || q.Limit < 0 || q.Limit > 200 {
 					t.Fatalf("history %+v", q)
 				}
+			default:
+				checkSocial(t, topic, c)
 			}
 		}
 	})
@@ -115,5 +128,42 @@ func checkCheckin(t *testing.T, in *pactwire.CheckinCommand) {
 		if y := in.OccurredAt.UTC().Year(); y < 1 || y > 9999 {
 			t.Fatalf("occurred at %s", in.OccurredAt)
 		}
+	}
+}
+
+func checkSocial(t *testing.T, topic topics.Topic, c pactwire.Command) {
+	t.Helper()
+	if c.Pact != topic.Pact || c.User != topic.User {
+		t.Fatalf("a command about %q %q from %s", c.Pact, c.User, topic)
+	}
+	switch c.Kind {
+	case pactwire.CommandCelebration:
+		in := c.Celebration
+		checkText(t, "message", in.Message, pactwire.MaxShort)
+		if !pactwire.ValidID(in.CheckinID) || in.Target != "" && !pactwire.ValidID(in.Target) {
+			t.Fatalf("%+v", in)
+		}
+	case pactwire.CommandEncouragement:
+		in := c.Encouragement
+		checkText(t, "message", in.Message, pactwire.MaxShort)
+		checkText(t, "emoji", in.Emoji, pactwire.MaxEmoji)
+		if !pactwire.ValidID(in.Target) {
+			t.Fatalf("%+v", in)
+		}
+	case pactwire.CommandReaction:
+		checkText(t, "emoji", c.Reaction.Emoji, pactwire.MaxEmoji)
+		if !pactwire.ValidID(c.Reaction.ActivityID) || strings.ContainsAny(c.Reaction.Emoji, " \t\n\r") {
+			t.Fatalf("%+v", c.Reaction)
+		}
+	case pactwire.CommandConnection:
+		if c.Connection.Action == "" {
+			t.Fatal("no action")
+		}
+	case pactwire.CommandNotification:
+		if in := c.Notification; in.All == (in.ID != "") || in.All && in.Unread || in.ID != "" && !pactwire.ValidID(in.ID) {
+			t.Fatalf("%+v", in)
+		}
+	default:
+		t.Fatalf("a command of the kind %q", c.Kind)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Parse reads a payload that was published to t: one command, or for an array of check-ins one for each item, with
-// Index. Kind, ID, Pact and the part that Kind names are set; sender, topic, time and answer are the caller's.
+// Index. Kind, ID, Pact or User, and the part that Kind names are set; sender, topic, time and answer are the caller's.
 //
 // An item of an array that is invalid in itself comes back with Refused, so that the others can go on; an array that is
 // empty, too long or not readable is refused as a whole. When a single command is refused, the result holds, besides the
@@ -24,6 +24,18 @@ func Parse(t topics.Topic, contentType string, payload []byte) ([]pactwire.Comma
 		return one(parseMessage(t.Pact, c, payload))
 	case topics.HistoryKind:
 		return one(parseHistory(t.Pact, c, payload))
+	case topics.CelebrationsKind:
+		return one(parseCelebration(t.Pact, c, payload))
+	case topics.EncouragementKind:
+		return one(parseEncouragement(t.Pact, c, payload))
+	case topics.ReactionsKind:
+		return one(parseReaction(t.Pact, c, payload))
+	case topics.UserMessagesKind:
+		return one(parseDirectMessage(t.User, c, payload))
+	case topics.ConnectionsKind:
+		return one(parseConnection(t.User, c, payload))
+	case topics.NotificationsKind:
+		return one(parseNotification(t.User, c, payload))
 	}
 	return nil, pactwire.FieldErrorf("topic", "nothing can be asked for on this topic; see docs/topics.md for those that take commands")
 }
@@ -124,15 +136,17 @@ func parseHistory(p pactwire.PactID, c codec, payload []byte) (pactwire.Command,
 }
 
 // readID checks the sender's id of a command. None and "" are the same.
-func readID(id *string) (string, error) {
+func readID(id *string) (string, error) { return readKey("id", id) }
+
+func readKey(field string, id *string) (string, error) {
 	if id == nil || *id == "" {
 		return "", nil
 	}
 	if utf8.RuneCountInString(*id) > pactwire.MaxCommandIDLength {
-		return "", pactwire.FieldErrorf("id", "an id has at most %d characters", pactwire.MaxCommandIDLength)
+		return "", pactwire.FieldErrorf(field, "an id has at most %d characters", pactwire.MaxCommandIDLength)
 	}
 	if strings.ContainsRune(*id, 0) {
-		return "", pactwire.FieldErrorf("id", "an id may not contain the character NUL")
+		return "", pactwire.FieldErrorf(field, "an id may not contain the character NUL")
 	}
 	return *id, nil
 }

@@ -9,6 +9,7 @@ import (
 
 // Tx is one transaction of the store as the bridge needs it. Calls are made one at a time.
 type Tx interface {
+	SocialTx
 	// Append writes one entry of a stream. The sequence number is the writer's: Head + 1.
 	Append(e pactwire.Entry, at time.Time) error
 	// Head is the last sequence number of a stream, 0 when it is empty.
@@ -45,10 +46,52 @@ type Tx interface {
 	SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error)
 	// TouchUser stores the name that a token gave, making the user when there is none.
 	TouchUser(u pactwire.UserID, name string, at time.Time) error
+	// User reads a person.
+	User(id pactwire.UserID) (pactwire.User, bool, error)
+	// CheckinByID finds a check-in of the embedded habits-service.
+	CheckinByID(id string) (pactwire.Checkin, bool, error)
+}
+
+// SocialTx keeps what people say to each other. What is not there is (zero, false, nil).
+type SocialTx interface {
+	// Celebrated reports whether a person has celebrated a check-in.
+	Celebrated(u pactwire.UserID, checkin string) (bool, error)
+	PutCelebrated(u pactwire.UserID, checkin string, at time.Time) error
+	// Encouragements counts those of a person for another on a local day; only the latest day is kept.
+	Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (int, error)
+	PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate, n int) error
+	// Reaction is a person's emoji on an activity, "" for none.
+	Reaction(activity string, u pactwire.UserID) (string, error)
+	PutReaction(activity string, u pactwire.UserID, emoji string) error // "" takes it away
+	// Connection is u's side of how they stand to another; with the other's name.
+	Connection(u, other pactwire.UserID) (pactwire.Connection, bool, error)
+	PutConnection(u pactwire.UserID, c pactwire.Connection) error // insert or replace by (u, other)
+	CountConnections(u pactwire.UserID) (pactwire.ConnectionCounts, error)
+	// Notification finds one of a person's by its id, UnreadAbout the unread one about a subject.
+	Notification(u pactwire.UserID, id string) (pactwire.Notification, bool, error)
+	UnreadAbout(u pactwire.UserID, subject string) (pactwire.Notification, bool, error)
+	// AddNotification puts one at the top of its owner's list, taking it away from where it stood. What exceeds
+	// pactwire.MaxNotifications goes at the bottom.
+	AddNotification(n pactwire.Notification) error
+	// MarkNotification changes whether one is unread, where it stands.
+	MarkNotification(u pactwire.UserID, id string, unread bool, at time.Time) error
+	// ReadAllNotifications marks all as read and tells how many were not.
+	ReadAllNotifications(u pactwire.UserID, at time.Time) (int, error)
+	CountUnread(u pactwire.UserID) (int, error)
+}
+
+// SocialStore reads what people said to each other: committed state.
+type SocialStore interface {
+	// ReadNotifications is a page of a person's notifications, the newest first, and how many are unread in all. A page
+	// that begins behind an id that is not there is empty.
+	ReadNotifications(ctx context.Context, u pactwire.UserID, q pactwire.NotificationQuery) (items []pactwire.Notification, unread int, err error)
+	// ReadConnections are a person's sides, ascending by the other's id, after an id; "" = every status.
+	ReadConnections(ctx context.Context, u pactwire.UserID, status pactwire.ConnectionStatus, after pactwire.UserID, limit int) ([]pactwire.Connection, error)
 }
 
 // Store is the durable side of the bridge.
 type Store interface {
+	SocialStore
 	// Submit runs fn in the next group commit; see the package documentation for the rules.
 	Submit(ctx context.Context, fn func(Tx) error, done func(error)) error
 	// OnRollback registers a function that clears what was cached inside transactions.

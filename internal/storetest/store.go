@@ -33,6 +33,7 @@ type Store interface {
 	JoinedAt(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error)
 	Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error)
 
+	bridge.SocialStore
 	habits.Store
 	habits.WebhookStore
 	delivery.Log
@@ -61,7 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}{
 		{"commit", commitTests}, {"log", logTests}, {"commands", commandTests}, {"habits", habitsTests},
 		{"checkins", checkinTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests}, {"devices", deviceTests},
-		{"prune", pruneTests}, {"properties", propertyTests},
+		{"prune", pruneTests}, {"social", socialTests}, {"properties", propertyTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

@@ -75,14 +75,15 @@ type outcome struct {
 	journal int64 // its number in the journal, while it waits for the habits-service
 }
 
-// operation decides what can be decided without the store. All commands have one sender and one pact. On success the
+// operation decides what can be decided without the store. All commands have one sender and are about one pact
+// or person. On success the
 // caller releases the operation in the end.
 func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*operation, error) {
 	sender := cmds[0].Sender.UserID
 	if err := b.members.Ensure(ctx, sender); err != nil {
 		return nil, err
 	}
-	if err := b.members.CanCommand(ctx, sender, cmds[0].Pact); err != nil {
+	if err := b.decide(ctx, &cmds[0]); err != nil {
 		b.members.Release(sender)
 		return nil, err
 	}
@@ -164,11 +165,9 @@ func (op *operation) run(i int) error {
 	case pactwire.CommandCheckin:
 		typ = pactwire.EventCheckinLogged
 		data, err = op.checkin(cmd)
-	case pactwire.CommandMessage:
-		typ = pactwire.EventCommandDone
-		data, err = op.message(cmd)
 	default:
-		err = pactwire.FieldErrorf("topic", "this server does not know the command %q", cmd.Kind)
+		typ = pactwire.EventCommandDone
+		data, err = op.social(cmd)
 	}
 	if err != nil {
 		if e := pactwire.AsError(err); !e.Retryable() {

@@ -93,8 +93,16 @@ func (p *told) ping() {
 func (p *told) PactsChanged(pactwire.UserID, []pactwire.Membership, []pactwire.PactID) {}
 func (p *told) StateChanged(pactwire.PactID)                                           {}
 
-// events are the published events of an inbox.
+// events are the published events of an inbox, without those about notifications, which go along with others.
 func (p *told) events(t testing.TB, u pactwire.UserID) (list []pactwire.Event) {
+	t.Helper()
+	return slices.DeleteFunc(p.inbox(t, u), func(e pactwire.Event) bool {
+		return e.Type == pactwire.EventNotificationCreated || e.Type == pactwire.EventNotificationUpdated
+	})
+}
+
+// inbox are all published events of an inbox.
+func (p *told) inbox(t testing.TB, u pactwire.UserID) (list []pactwire.Event) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -64,8 +64,7 @@ func (c *commit) change(ch *pactwire.Change) error {
 	var typ pactwire.ActivityType
 	switch ch.Kind {
 	case pactwire.ChangeInvited:
-		data := pactwire.PactInvitation{Pact: pact, FromUserID: ch.User, FromUserName: ch.UserName}
-		if err := c.event(ch.Member, &pactwire.Event{Type: pactwire.EventPactInvitation}, data); err != nil {
+		if err := c.invited(ch); err != nil {
 			return err
 		}
 	case pactwire.ChangeJoined:

@@ -85,7 +85,7 @@ func (c *commit) milestones(cmd *pactwire.Command, res pactwire.CheckinResult, p
 		}
 		data.PactID = cmd.Pact
 		c.after = append(c.after, func() error {
-			return c.event(cmd.Sender.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone, CommandID: commandID(cmd)}, data)
+			return c.milestone(cmd.Sender.UserID, commandID(cmd), data)
 		})
 	}
 	return nil

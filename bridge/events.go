@@ -197,7 +197,7 @@ func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData
 				return err
 			}
 			data.PactID = d.PactID
-			return c.event(d.UserID, &pactwire.Event{Type: pactwire.EventStreakMilestone}, data)
+			return c.milestone(d.UserID, nil, data)
 		})
 	})
 }

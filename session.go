@@ -1,6 +1,10 @@
 package pactwire
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // SessionKey names a session. A client id belongs to its user: the same client id from another user is another session.
 type SessionKey struct {
@@ -58,11 +62,24 @@ type SessionFilter struct {
 }
 
 // Cursor is the place of a session in one stream. Acked is the contiguous prefix that the client acknowledged; Sent is
-// the highest that may have reached it, so that what lies between is sent again with DUP.
+// the highest that may have reached it, so that what lies between is sent again with DUP; it may lie beyond the log's end.
 type Cursor struct {
 	Stream Stream
 	Acked  Seq
 	Sent   Seq
+}
+
+// SentUnknown is Cursor.Sent while nobody writes down what is sent: anything may have been.
+const SentUnknown Seq = math.MaxInt64
+
+// Standing is the session as it is stored while its connection stands. Who reads that record again does so after a crash,
+// and all that the log has by then may have been sent.
+func (s Session) Standing() Session {
+	s.Cursors = slices.Clone(s.Cursors)
+	for i := range s.Cursors {
+		s.Cursors[i].Sent = SentUnknown
+	}
+	return s
 }
 
 // Subscription is one filter of a SUBSCRIBE.

@@ -217,7 +217,8 @@ func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactw
 	}
 	out.Session.Key = claim.Key
 	out.Session.Epoch = max(out.Before+1, uint64(now.UnixMicro())) //nolint:gosec // after 1970
-	return out, t.c.q(sqlClaimSession).int(user).text(claim.Key.ClientID).blob(encodeSession(&out.Session)).
+	stands := out.Session.Standing()
+	return out, t.c.q(sqlClaimSession).int(user).text(claim.Key.ClientID).blob(encodeSession(&stands)).
 		int(out.Session.Expiry.Milliseconds()).text(claim.Node).int(int64(out.Session.Epoch)).run() //nolint:gosec // a time
 }
 

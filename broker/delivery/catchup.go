@@ -141,9 +141,10 @@ func (c *Client) checked(r *reading, b pactwire.Bounds) {
 		return
 	}
 	cur.head = max(cur.head, b.Head)
+	cur.dup = min(cur.dup, cur.head)
 	switch {
 	case cur.sent > cur.head: // asked to start behind the end
-		cur.sent, cur.acked, cur.dup = cur.head, cur.head, min(cur.dup, cur.head)
+		cur.sent, cur.acked = cur.head, cur.head
 	case cur.sent < b.Floor:
 		cur.sent = b.Floor
 		c.sendReset(cur, b)

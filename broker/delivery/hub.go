@@ -85,6 +85,7 @@ type Hub struct {
 	saver    *saver
 	states   *throttle
 	seats    seats
+	started  time.Time
 	shared   *shared      // nil on a single node
 	warned   atomic.Int64 // when a failing turn was last logged, in Unix seconds
 	buffers  sync.Pool    // of *[]byte
@@ -101,7 +102,7 @@ type Hub struct {
 // New makes a hub and starts its workers; Stop ends them.
 func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapshots, logger *slog.Logger, reg prometheus.Registerer) *Hub {
 	h := &Hub{cfg: cfg.withDefaults(), log: log, sessions: sessions, access: access, snaps: snaps, logger: logger,
-		users: make(map[pactwire.UserID][]*Client), work: newQueue()}
+		users: make(map[pactwire.UserID][]*Client), work: newQueue(), started: time.Now()}
 	h.buffers.New = func() any { b := make([]byte, 0, 1024); return &b }
 	h.entries.New = func() any { return newFanout(h) }
 	h.metrics = newMetrics(reg, h)

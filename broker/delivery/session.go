@@ -40,6 +40,9 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 		c.beginAnew()
 		return false, h.saver.drop(ctx, c.key)
 	}
+	if session.GoneAt.Before(h.started) {
+		session = session.Standing() // the process before may have died in the moment after this client came back
+	}
 	c.restore(session, stored)
 	return true, nil
 }
@@ -75,13 +78,17 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 		}
 	}
 	at := make(map[pactwire.Stream]pactwire.Cursor, len(session.Cursors))
+	sent := pactwire.Seq(0) // of streams that the record does not know
 	for _, cur := range session.Cursors {
 		at[cur.Stream] = cur
+		if cur.Sent == pactwire.SentUnknown {
+			sent = cur.Sent
+		}
 	}
 	for _, w := range c.streams() {
 		cur, known := at[w.stream]
 		if !known {
-			cur = pactwire.Cursor{Acked: w.from, Sent: w.from} // joined meanwhile
+			cur = pactwire.Cursor{Acked: w.from, Sent: sent} // joined meanwhile
 		}
 		c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: cur.Acked, sent: cur.Acked, dup: max(cur.Sent, cur.Acked),
 			state: held, check: true, identifiers: c.identifiers(w.stream)})
@@ -142,7 +149,7 @@ func (c *Client) identifiers(s pactwire.Stream) []uint32 {
 	return ids
 }
 
-// snapshot is the session as it is to be stored; false when it is not kept.
+// snapshot is the session as it is to be stored while its connection stands; false when it is not kept.
 func (c *Client) snapshot() (pactwire.Session, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +157,7 @@ func (c *Client) snapshot() (pactwire.Session, bool) {
 		return pactwire.Session{}, false
 	}
 	c.dirty, c.kept = false, true
-	return c.session(), true
+	return c.session().Standing(), true
 }
 
 func (c *Client) noteStored() {

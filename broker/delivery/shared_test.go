@@ -37,7 +37,7 @@ func (o *owned) ClaimSession(_ context.Context, c pactwire.SessionClaim) (out pa
 		out.Session = pactwire.Session{Key: c.Key}
 	}
 	out.Session.Epoch, out.Session.GoneAt = o.epochs, time.Time{}
-	o.sessions[c.Key] = out.Session
+	o.sessions[c.Key] = out.Session.Standing()
 	o.holder[c.Key] = c.Node
 	return out, nil
 }

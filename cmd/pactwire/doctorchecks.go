@@ -387,11 +387,12 @@ func (d *doctor) apart(who string, resp *http.Response, began time.Time) {
 	if err != nil {
 		return
 	}
-	apart := theirs.Sub(began)
-	if late := theirs.Add(time.Second).Sub(time.Now()); apart < 0 && late < 0 {
-		apart = late
-	} else if apart < 0 {
-		apart = 0
+	// The answer was written between began and now, and its date is cut to the second: what both allow is no difference.
+	var apart time.Duration
+	if ahead := time.Until(theirs); ahead > 0 {
+		apart = ahead
+	} else if behind := theirs.Add(time.Second).Sub(began); behind < 0 {
+		apart = behind
 	}
 	if apart.Abs() > clockApart {
 		d.say("clock", warning, "set both by NTP: tokens and signed events allow few seconds", "the clock of %s is %s from ours", who, fmt.Sprint(apart.Round(time.Second)))

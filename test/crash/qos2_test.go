@@ -79,7 +79,7 @@ func (c *chatter) connection(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		conn.Run() //nolint:errcheck // however it ended, it is over
+		_ = conn.Run() // however it ended, it is over
 	}()
 	defer func() {
 		conn.Close()

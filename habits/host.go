@@ -190,37 +190,41 @@ func notify(tx Tx, kind string, data any) error {
 // Checkin applies a check-in and keeps its first result by the idempotency key, if there is one: the same key again gets
 // the same body, and first is false. With tell, the serving node is told by webhook.
 func (h *Host) Checkin(ctx context.Context, req pactwire.CheckinRequest, tell bool) (body []byte, first bool, err error) {
-	var refused error
-	err = h.submit(ctx, func(tx hostTx) error {
-		body, first, refused = nil, false, nil
+	var out struct { // no named result: who has stopped waiting returns while the transaction still runs
+		body    []byte
+		first   bool
+		refused error
+	}
+	err = h.submit(ctx, func(tx hostTx) (err error) {
+		out.body, out.first, out.refused = nil, false, nil
 		if req.IdempotencyKey != "" {
 			rec, known, err := tx.Command(req.UserID, req.IdempotencyKey)
 			if err != nil {
 				return fmt.Errorf("read idempotency key of %s: %w", req.UserID, err)
 			}
 			if known && rec.Answer != nil {
-				body = rec.Answer
+				out.body = rec.Answer
 				return nil
 			}
 		}
 		var res pactwire.CheckinResult
-		if res, refused = h.engine.Checkin(ctx, tx, req); refused != nil {
-			if Final(refused) {
+		if res, out.refused = h.engine.Checkin(ctx, tx, req); out.refused != nil {
+			if Final(out.refused) {
 				return nil // nothing was written: the others in this commit need not suffer
 			}
-			return refused
+			return out.refused
 		}
-		body, err = json.Marshal(answerOf(res))
+		out.body, err = json.Marshal(answerOf(res))
 		if err != nil {
 			return fmt.Errorf("write answer about check-in %s: %w", res.Checkin.ID, err)
 		}
-		first = !res.Duplicate
-		return h.remember(tx, req, res, body, tell)
+		out.first = !res.Duplicate
+		return h.remember(tx, req, res, out.body, tell)
 	})
 	if err != nil {
-		return nil, false, err // the transaction may still be running: its variables are not ours
+		return nil, false, err
 	}
-	return body, first, refused
+	return out.body, out.first, out.refused
 }
 
 // remember writes what belongs to a check-in besides its row.

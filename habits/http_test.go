@@ -91,6 +91,35 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 	}
 }
 
+// impatient is a store whose callers stop waiting as soon as their transaction has begun.
+type impatient struct {
+	hostStore
+	leave func()
+}
+
+func (s impatient) Submit(ctx context.Context, fn func(habits.HostTx) error, done func(error)) error {
+	return s.hostStore.Submit(ctx, func(tx habits.HostTx) error {
+		s.leave()
+		return fn(tx)
+	}, done)
+}
+
+// TestWhoStopsWaitingSharesNothingWithTheTransaction is for the race detector.
+func TestWhoStopsWaitingSharesNothingWithTheTransaction(t *testing.T) {
+	db := openStore(t)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		h, err := habits.NewHost(impatient{hostStore{db}, cancel}, habits.HostConfig{Secret: testSecret}, slog.New(slog.DiscardHandler), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.Checkin(ctx, on(pactwire.Pact{ID: "p"}, noon), false); err == nil {
+			t.Fatal("there is no such pact")
+		}
+		cancel()
+	}
+}
+
 // TestSeedAnswers reads answers of a service that is not ours.
 func TestSeedAnswers(t *testing.T) {
 	req := on(pactwire.Pact{ID: "p"}, noon)

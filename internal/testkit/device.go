@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"sync"
 	"time"
 
@@ -20,6 +21,11 @@ type Device struct {
 	ClientID string
 	Window   int  // commands on their way at a time, 8 by default
 	Clean    bool // no session
+	// Patience is how long the server may be silent before the connection is given up; a third of it is the keepalive. 0 is
+	// endless patience.
+	Patience time.Duration
+	// Retry is the pause before another connection is tried, retryEvery by default.
+	Retry time.Duration
 
 	Filters []string // subscribed at each connection with QoS 1
 	// Message gets every message, on one goroutine.
@@ -29,15 +35,37 @@ type Device struct {
 	commands []*command // in the order in which they were said
 	acked    map[string]bool
 	ready    int // connections that got their SUBACK
+	conn     *rawmqtt.Conn
 	changed  chan struct{}
 }
 
 type command struct {
 	id, topic string
 	payload   []byte
-	sent      bool // on any connection
+	said      time.Time
+	sent      int // on how many connections
 	acked     bool
+	ackedAt   time.Time
 	took      time.Duration
+}
+
+// Said is the story of one command.
+type Said struct {
+	ID, Topic string
+	At        time.Time // when it was said
+	Acked     time.Time // zero while it is not
+	Sent      int       // how often
+}
+
+// Said returns the story of each command so far, in the order in which they were said.
+func (d *Device) Said() []Said {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]Said, len(d.commands))
+	for i, c := range d.commands {
+		out[i] = Said{ID: c.id, Topic: c.topic, At: c.said, Acked: c.ackedAt, Sent: c.sent}
+	}
+	return out
 }
 
 // Checkin queues a check-in with an id and notes of its own.
@@ -53,7 +81,7 @@ func (d *Device) Checkin(pact pactwire.PactID, id, notes string) {
 func (d *Device) Say(id, topic string, payload []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.commands = append(d.commands, &command{id: id, topic: topic, payload: payload})
+	d.commands = append(d.commands, &command{id: id, topic: topic, payload: payload, said: time.Now()})
 	d.signal()
 }
 
@@ -114,12 +142,45 @@ func (d *Device) Settled() bool {
 // retryEvery is how soon a device tries again; a real one would wait longer each time.
 const retryEvery = 50 * time.Millisecond
 
+// Drop ends the present connection, if there is one, without a word.
+func (d *Device) Drop() {
+	d.mu.Lock()
+	conn := d.conn
+	d.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+func (d *Device) use(conn *rawmqtt.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conn = conn
+}
+
+// impatient is a connection on which a read takes no longer than its patience.
+type impatient struct {
+	net.Conn
+	patience time.Duration
+}
+
+func (c impatient) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
 // Run connects, and again whenever the connection is lost, until ctx ends; then it says DISCONNECT.
 func (d *Device) Run(ctx context.Context) {
+	retry := d.Retry
+	if retry <= 0 {
+		retry = retryEvery
+	}
 	for ctx.Err() == nil {
 		d.connection(ctx)
 		select {
-		case <-time.After(retryEvery):
+		case <-time.After(retry):
 		case <-ctx.Done():
 		}
 	}
@@ -133,13 +194,23 @@ func (d *Device) connection(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	var ping <-chan time.Time
+	if d.Patience > 0 {
+		nc = impatient{nc, d.Patience}
+		tick := time.NewTicker(d.Patience / 3)
+		defer tick.Stop()
+		ping = tick.C
+	}
 	c := &deviceConn{d: d, flying: map[uint16]flight{}}
 	conn, _, err := rawmqtt.Connect(dial, nc, rawmqtt.Options{
 		ClientID: d.ClientID, Username: string(d.User), Password: Token(d.User), Clean: d.Clean,
+		KeepAlive: uint16(d.Patience / time.Second),
 	}, rawmqtt.Handler{Publish: d.Message, Acked: c.acked, Suback: c.suback})
 	if err != nil {
 		return
 	}
+	d.use(conn)
+	defer d.use(nil)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -155,20 +226,23 @@ func (d *Device) connection(ctx context.Context) {
 		}
 	}
 	for {
-		next, id, wait := c.next()
+		next, how, wait := c.next()
 		if next != nil {
 			send := conn.Publish
-			if next.sent {
+			if how.again {
 				send = conn.Resend
 			}
-			next.sent = true
-			if send(id, 1, next.topic, next.payload) != nil {
+			if send(how.packet, 1, next.topic, next.payload) != nil {
 				return
 			}
 			continue
 		}
 		select {
 		case <-wait:
+		case <-ping:
+			if conn.Ping() != nil {
+				return
+			}
 		case <-ended:
 			return
 		case <-ctx.Done():
@@ -191,8 +265,14 @@ type flight struct {
 	sent time.Time
 }
 
+// sending is how a command goes out.
+type sending struct {
+	packet uint16
+	again  bool // it was sent before, on an earlier connection
+}
+
 // next is the next command to send, or what to wait for.
-func (c *deviceConn) next() (*command, uint16, <-chan struct{}) {
+func (c *deviceConn) next() (*command, sending, <-chan struct{}) {
 	d := c.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -210,9 +290,10 @@ func (c *deviceConn) next() (*command, uint16, <-chan struct{}) {
 			c.packet = 1
 		}
 		c.flying[c.packet] = flight{next, time.Now()}
-		return next, c.packet, nil
+		next.sent++
+		return next, sending{c.packet, next.sent > 1}, nil
 	}
-	return nil, 0, d.change()
+	return nil, sending{}, d.change()
 }
 
 func (c *deviceConn) acked(id uint16, _ byte) {
@@ -224,7 +305,7 @@ func (c *deviceConn) acked(id uint16, _ byte) {
 		return
 	}
 	delete(c.flying, id)
-	f.c.acked, f.c.took = true, time.Since(f.sent)
+	f.c.acked, f.c.ackedAt, f.c.took = true, time.Now(), time.Since(f.sent)
 	if d.acked == nil {
 		d.acked = map[string]bool{}
 	}

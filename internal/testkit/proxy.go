@@ -12,7 +12,7 @@ import (
 type Proxy struct {
 	Addr string // clients connect here
 
-	target   string
+	dial     func() (net.Conn, error) // to the server
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -27,11 +27,19 @@ type Proxy struct {
 // NewProxy starts one before target, until the test ends.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newProxy(t, "127.0.0.1:0", func() (net.Conn, error) { return net.DialTimeout("tcp", target, dialLimit) })
+}
+
+// dialLimit is how long a server may take to accept a connection.
+const dialLimit = 5 * time.Second
+
+func newProxy(t testing.TB, addr string, dial func() (net.Conn, error)) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), target: target, listener: l, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{Addr: l.Addr().String(), dial: dial, listener: l, conns: map[net.Conn]struct{}{}}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()
@@ -59,7 +67,7 @@ func (p *Proxy) accept() {
 }
 
 func (p *Proxy) serve(c net.Conn) {
-	s, err := net.DialTimeout("tcp", p.target, 5*time.Second)
+	s, err := p.dial()
 	if err != nil {
 		c.Close()
 		return
@@ -160,4 +168,11 @@ func (p *Proxy) Slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+// Heal ends Down, Pause and Slow.
+func (p *Proxy) Heal() {
+	p.Up()
+	p.Resume()
+	p.Slow(0)
 }

@@ -118,6 +118,9 @@ var nextPort = func() *atomic.Uint32 {
 // Set changes a setting for the next Restart.
 func (s *Server) Set(key, value string) { s.env[key] = value }
 
+// Setting is the value that a setting has for the server, "" for the default.
+func (s *Server) Setting(key string) string { return s.env[key] }
+
 // Environ is the environment that the server runs in; commands of the CLI that run in it find the server.
 func (s *Server) Environ() []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.Dir}
@@ -203,6 +206,28 @@ func (s *Server) running() *process {
 	return s.proc
 }
 
+// Runs tells whether a process was started and not stopped since.
+func (s *Server) Runs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proc != nil
+}
+
+// Died tells whether the process ended although nobody stopped it.
+func (s *Server) Died() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc == nil {
+		return false
+	}
+	select {
+	case <-s.proc.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // PID is the process id.
 func (s *Server) PID() int { return s.running().cmd.Process.Pid }
 
@@ -227,6 +252,7 @@ func (s *Server) Stop() {
 	if p == nil {
 		return
 	}
+	p.cmd.Process.Signal(syscall.SIGCONT) //nolint:errcheck // it may be frozen, or have ended
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Error(err)
 	}
@@ -255,6 +281,12 @@ func (s *Server) Signal(sig os.Signal) {
 		s.t.Fatal(err)
 	}
 }
+
+// Freeze stops the process as a hung machine does: it is there, and does nothing.
+func (s *Server) Freeze() { s.t.Helper(); s.Signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw() { s.t.Helper(); s.Signal(syscall.SIGCONT) }
 
 func (s *Server) take() *process {
 	s.mu.Lock()

@@ -8,8 +8,9 @@ BIN      := bin/pactwire
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 30s
 ROUNDS   ?= 20
+SEEDS    ?= 20
 
-.PHONY: help run build test test-deps chaos-crash chaos-habits lint fuzz bench clean
+.PHONY: help run build test test-deps chaos chaos-crash chaos-habits lint fuzz bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ test-deps: ## install what the tests need (with apt, when root), or say what is 
 
 test: test-deps ## run all tests with the race detector, against real clients
 	go test -race -shuffle=on ./...
+
+chaos: test-deps ## break parts and links under load, by SEEDS=20 schedules, and check all that clients saw
+	go test -race -count=1 -timeout 3h -v ./test/chaos -args -seeds $(SEEDS) -faults 12 -hold 8s
 
 chaos-crash: test-deps ## kill the server in the middle of check-ins, ROUNDS=20 times
 	go test -race -count=1 -timeout 60m ./test/crash -args -rounds $(ROUNDS)

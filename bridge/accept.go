@@ -116,6 +116,9 @@ func (op *operation) verdict() error {
 // are done.
 func (op *operation) apply(tx Tx) error {
 	op.commit, op.pending = op.bridge.begin(tx), op.pending[:0]
+	if err := op.expect(); err != nil {
+		return err
+	}
 	inbound := op.cmds[0].Inbound
 	if inbound != nil {
 		clear(op.results)
@@ -132,6 +135,20 @@ func (op *operation) apply(tx Tx) error {
 		return tx.PutReceived(*inbound)
 	}
 	return nil
+}
+
+// expect tells the store what is going to be asked.
+func (op *operation) expect() error {
+	if !op.bridge.cfg.Shared || op.cmds[0].Pact == "" {
+		return nil
+	}
+	var keys []string
+	for i := range op.cmds {
+		if op.cmds[i].ID != "" {
+			keys = append(keys, op.cmds[i].ID)
+		}
+	}
+	return op.tx.Expect(op.cmds[0].Sender.UserID, op.cmds[0].Pact, keys)
 }
 
 func (op *operation) run(i int) error {
@@ -152,7 +169,9 @@ func (op *operation) run(i int) error {
 			return op.again(cmd, res, rec)
 		}
 	}
-	if e := op.revoked(cmd); e != nil {
+	if e, err := op.revoked(cmd); err != nil {
+		return err
+	} else if e != nil {
 		return op.refuse(cmd, res, e)
 	}
 	if op.bridge.cfg.Remote && cmd.Kind == pactwire.CommandCheckin {
@@ -180,18 +199,24 @@ func (op *operation) run(i int) error {
 
 // revoked looks again, inside the transaction, whether the sender may command the pact: earlier transactions, and earlier
 // functions of this one, may have ended it.
-func (op *operation) revoked(cmd *pactwire.Command) *pactwire.Error {
-	pact := op.bridge.pactNow(cmd.Pact)
-	if pact == nil {
-		return nil // a remote one that the view did not keep; it was read a moment ago
+func (op *operation) revoked(cmd *pactwire.Command) (*pactwire.Error, error) {
+	if cmd.User != "" {
+		return nil, nil // it is about no pact
+	}
+	pact, err := op.pactNow(cmd.Pact)
+	if err != nil {
+		return nil, err
+	}
+	if pact == nil && !op.b.truth() {
+		return nil, nil // a remote one that the view did not keep; it was read a moment ago
 	}
 	if e := mayCommand(pact, cmd.Sender.UserID, op.now); e != nil {
-		return e
+		return e, nil
 	}
 	if pact.Status == pactwire.PactPending && cmd.Kind == pactwire.CommandMessage {
-		return pactwire.Errorf(pactwire.Conflict, "nobody has accepted this pact yet; write when it has begun")
+		return pactwire.Errorf(pactwire.Conflict, "nobody has accepted this pact yet; write when it has begun"), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // refuse answers an item of a batch, or a command that only the transaction could judge.
@@ -269,15 +294,23 @@ func (c *commit) touch(id pactwire.Identity) error {
 	if err := c.tx.TouchUser(id.UserID, id.UserName, c.now); err != nil {
 		return err
 	}
-	if b.held++; b.held > namesHeld {
-		b.names.Clear()
-		b.held = 1
-	}
-	b.names.Store(id.UserID, id.UserName) // forgotten when this is rolled back
-	if !b.cfg.Remote && id.UserName != "" {
-		c.named = append(c.named, id)
-	}
+	c.named = append(c.named, id)
 	return nil
+}
+
+// known remembers names that are stored now.
+func (c *commit) known() {
+	b := c.b
+	for _, id := range c.named {
+		if b.held++; b.held > namesHeld {
+			b.names.Clear()
+			b.held = 1
+		}
+		b.names.Store(id.UserID, id.UserName)
+		if !b.cfg.Remote && id.UserName != "" {
+			b.members.rename(id.UserID, id.UserName, b.pub)
+		}
+	}
 }
 
 // Greet makes known who has connected: from the first valid token on, a user exists.

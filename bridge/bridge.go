@@ -31,6 +31,7 @@ type Publisher interface {
 // Config of a Bridge. Zero values mean the defaults of the configuration.
 type Config struct {
 	Remote     bool          // the habits-service is another process
+	Shared     bool          // other nodes write to the same store, so what a transaction decides by is read in it
 	Secret     string        // whsec_…, that signs events; "" = none are taken
 	PacketSize int           // answers are split to fit
 	Retention  time.Duration // of the log; 0 = for ever
@@ -73,7 +74,7 @@ func (c Config) withDefaults() Config {
 	if c.NewID == nil {
 		c.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
 	}
-	c.Members.Remote = c.Remote
+	c.Members.Remote, c.Members.Shared = c.Remote, c.Shared
 	return c
 }
 
@@ -88,11 +89,11 @@ type Bridge struct {
 	metrics *metrics
 	worker  *worker // nil with the embedded habits-service
 
-	names sync.Map // pactwire.UserID → string: the name that is stored; bounded by namesHeld
+	names sync.Map // pactwire.UserID → string: the name that is stored; bounded by namesHeld, written after commits
 	held  int      // names in it; on the committing goroutine
 
 	// changing holds the pacts as functions of the transaction under way have left them, which the view learns of after the
-	// commit. On the committing goroutine; bounded by the size of a batch.
+	// commit; unused when Shared. On the committing goroutine; bounded by the size of a batch.
 	changing map[pactwire.PactID]*pactwire.Pact
 	notices  notices
 
@@ -138,8 +139,6 @@ func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.
 
 // forget drops what was learnt inside transactions that were undone.
 func (b *Bridge) forget() {
-	b.names.Clear()
-	b.held = 0
 	clear(b.changing)
 	b.notices.clear()
 }

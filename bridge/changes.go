@@ -50,7 +50,9 @@ func (c *commit) changes(changes []pactwire.Change) error {
 
 // changed notes a pact as it is now, for later functions of this transaction and, after the commit, for the view.
 func (c *commit) changed(p pactwire.Pact) {
-	c.b.changing[p.ID] = &p
+	if !c.b.cfg.Shared {
+		c.b.changing[p.ID] = &p
+	}
 	c.pacts = append(c.pacts, p)
 }
 

@@ -56,7 +56,10 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 		typ, data.PreviousStatus = pactwire.CheckinCorrected, res.PreviousStatus
 	}
 	raw := json.RawMessage(appendCheckinData(make([]byte, 0, 384+len(data.Notes)), &data)) // once for all pacts
-	pacts := c.b.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
+	pacts, err := c.sharing(cmd.Sender.UserID, res.Checkin.HabitGoalID, cmd.Pact)
+	if err != nil {
+		return logged, err
+	}
 	for _, p := range pacts {
 		a := pactwire.Activity{PactID: p, Type: typ, UserID: cmd.Sender.UserID, UserName: cmd.Sender.DisplayName(), CommandID: commandID(cmd)}
 		if err := c.activity(&a, raw); err != nil {

@@ -16,8 +16,9 @@ type commit struct {
 	directs []direct
 	pacts   []pactwire.Pact     // changed
 	states  []pactwire.PactID   // whose State is another now
-	named   []pactwire.Identity // whose name is another now
-	after   []func() error      // events that follow the answer, as a milestone follows its check-in
+	named   []pactwire.Identity // whose name was stored
+	types   []pactwire.ActivityType
+	after   []func() error // events that follow the answer, as a milestone follows its check-in
 }
 
 // direct is an unlogged message.
@@ -42,7 +43,7 @@ func (c *commit) activity(a *pactwire.Activity, data any) error {
 		return err
 	}
 	a.ID, a.Seq, a.Data, a.CreatedAt = c.b.cfg.NewID(), head+1, raw, pactwire.Time(c.now)
-	c.b.metrics.recorded.WithLabelValues(string(a.Type)).Inc()
+	c.types = append(c.types, a.Type)
 	return c.append(pactwire.Entry{Stream: stream, Seq: a.Seq, Payload: appendActivity(make([]byte, 0, 256+len(raw)), a)})
 }
 
@@ -117,10 +118,12 @@ func (c *commit) reply(cmd *pactwire.Command, typ pactwire.EventType, data any) 
 func (c *commit) publish() {
 	for i := range c.pacts {
 		delete(c.b.changing, c.pacts[i].ID)
+		c.b.notices.keep(c.pacts[i].ID)
 		c.b.members.learn(c.pacts[i], c.b.pub)
 	}
-	for _, id := range c.named {
-		c.b.members.rename(id.UserID, id.UserName, c.b.pub)
+	c.known()
+	for _, t := range c.types {
+		c.b.metrics.recorded.WithLabelValues(string(t)).Inc()
 	}
 	for _, e := range c.entries {
 		c.b.pub.Publish(e)

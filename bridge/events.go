@@ -230,7 +230,10 @@ func (b *Bridge) userUpdated(ctx context.Context, id string, d *webhookData) err
 
 // everywhere writes an activity into every active pact of a person and habit.
 func (c *commit) everywhere(d *webhookData, g pactwire.GoalID, named pactwire.PactID, typ pactwire.ActivityType, data any) error {
-	pacts := c.b.sharing(d.UserID, g, named)
+	pacts, err := c.sharing(d.UserID, g, named)
+	if err != nil {
+		return err
+	}
 	for _, p := range pacts {
 		a := pactwire.Activity{PactID: p, Type: typ, UserID: d.UserID, UserName: c.b.nameOf(d)}
 		if err := c.activity(&a, data); err != nil {

@@ -35,7 +35,7 @@ func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 		m.mu.Unlock()
 		return errStopping
 	}
-	if h := m.users[u]; h != nil && (!m.cfg.Remote || m.current(h)) {
+	if h := m.users[u]; h != nil && m.current(h) {
 		m.hold(u, h, 1)
 		m.mu.Unlock()
 		return nil
@@ -59,6 +59,9 @@ func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 // current reports whether what is known of a user needs no read before it is relied upon: it is fresh, or is kept fresh in
 // the background because it is held. Under m.mu.
 func (m *Membership) current(h *holding) bool {
+	if !m.cfg.Remote {
+		return !m.cfg.Shared || h.refs > 0
+	}
 	age := time.Since(h.readAt)
 	return age <= m.cfg.TTL || h.refs > 0 && age <= m.cfg.Stale
 }

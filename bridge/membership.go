@@ -17,6 +17,7 @@ import (
 // MembershipConfig says how long what was read of a remote habits-service may be trusted.
 type MembershipConfig struct {
 	Remote bool
+	Shared bool          // other nodes change pacts too: who is not held is read again
 	TTL    time.Duration // read again after this; 60 s
 	Stale  time.Duration // valid for so long while the service is down; 1 h
 }
@@ -30,7 +31,8 @@ const (
 
 // Membership is the view of who may do what, in memory: the one place that permission is decided by. It knows the pacts of
 // the users that are held by Ensure, and of some who were; everything else is denied. With the embedded habits-service it
-// is exact, since every change passes through learn; a remote one is read again as it ages.
+// is exact, since every change passes through learn; a remote one is read again as it ages. Where several nodes share the
+// store the others tell of changes in the pacts of those who are held, and a transaction decides by what it reads itself.
 type Membership struct {
 	cfg   MembershipConfig
 	pacts func(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error)
@@ -363,9 +365,33 @@ func takesCheckin(p *pactwire.Pact, u pactwire.UserID, g pactwire.GoalID) bool {
 	return ok && member.Status == pactwire.MemberActive
 }
 
+// truth reports whether the store, and not the view, says what pacts are inside a transaction: other nodes change them too.
+func (b *Bridge) truth() bool { return b.cfg.Shared && !b.cfg.Remote }
+
 // sharing lists the active pacts of u about a goal as they are inside the transaction under way, in order of id, the one that
 // was named first.
-func (b *Bridge) sharing(u pactwire.UserID, g pactwire.GoalID, named pactwire.PactID) []pactwire.PactID {
+func (c *commit) sharing(u pactwire.UserID, g pactwire.GoalID, named pactwire.PactID) ([]pactwire.PactID, error) {
+	var list []pactwire.PactID
+	if c.b.truth() {
+		active, err := c.tx.ActivePacts(u, g)
+		if err != nil {
+			return nil, err
+		}
+		list = slices.Clone(active)
+	} else {
+		list = c.b.viewed(u, g)
+	}
+	slices.SortFunc(list, func(x, y pactwire.PactID) int {
+		if x == named || y == named {
+			return cmp.Compare(boolInt(y == named), boolInt(x == named))
+		}
+		return cmp.Compare(x, y)
+	})
+	return list, nil
+}
+
+// viewed are the active pacts of u about a goal as the view and the transaction under way have them.
+func (b *Bridge) viewed(u pactwire.UserID, g pactwire.GoalID) []pactwire.PactID {
 	list := b.members.sharing(u, g)
 	for id, p := range b.changing {
 		at := slices.Index(list, id)
@@ -376,12 +402,6 @@ func (b *Bridge) sharing(u pactwire.UserID, g pactwire.GoalID, named pactwire.Pa
 			list = slices.Delete(list, at, at+1)
 		}
 	}
-	slices.SortFunc(list, func(x, y pactwire.PactID) int {
-		if x == named || y == named {
-			return cmp.Compare(boolInt(y == named), boolInt(x == named))
-		}
-		return cmp.Compare(x, y)
-	})
 	return list
 }
 
@@ -393,9 +413,16 @@ func boolInt(b bool) int {
 }
 
 // pactNow is a pact as it is inside the transaction under way, or nil when it is not known.
-func (b *Bridge) pactNow(p pactwire.PactID) *pactwire.Pact {
-	if pact := b.changing[p]; pact != nil {
-		return pact
+func (c *commit) pactNow(p pactwire.PactID) (*pactwire.Pact, error) {
+	if c.b.truth() {
+		pact, ok, err := c.tx.Pact(p)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return &pact, nil
 	}
-	return b.members.get(p)
+	if pact := c.b.changing[p]; pact != nil {
+		return pact, nil
+	}
+	return c.b.members.get(p), nil
 }

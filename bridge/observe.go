@@ -19,8 +19,9 @@ const noticesHeld = 100_000
 // notices remembers of each pact the last reading that was recorded: so that one that says the same costs no transaction,
 // and one that began earlier than what is recorded is not taken for the newest.
 type notices struct {
-	mu   sync.Mutex
-	last map[pactwire.PactID]notice
+	mu      sync.Mutex
+	last    map[pactwire.PactID]notice
+	running map[pactwire.PactID]notice // of the transaction under way
 }
 
 type notice struct {
@@ -44,6 +45,9 @@ func (n *notices) same(p *pactwire.Pact, read reading) bool {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if _, changing := n.running[p.ID]; changing {
+		return false // how that ends is not known
+	}
 	last, ok := n.last[p.ID]
 	if !ok || last.print != print {
 		return false
@@ -59,9 +63,27 @@ func (n *notices) note(p *pactwire.Pact, read reading) bool {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if last, ok := n.last[p.ID]; ok && last.read.n > read.n {
-		return false
+	for _, m := range []map[pactwire.PactID]notice{n.last, n.running} {
+		if last, ok := m[p.ID]; ok && last.read.n > read.n {
+			return false
+		}
 	}
+	if n.running == nil {
+		n.running = make(map[pactwire.PactID]notice)
+	}
+	n.running[p.ID] = notice{print, read}
+	return true
+}
+
+// keep makes what a committed transaction noted of a pact the last reading.
+func (n *notices) keep(p pactwire.PactID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now, ok := n.running[p]
+	if !ok {
+		return
+	}
+	delete(n.running, p)
 	if n.last == nil {
 		n.last = make(map[pactwire.PactID]notice)
 	}
@@ -72,14 +94,14 @@ func (n *notices) note(p *pactwire.Pact, read reading) bool {
 			}
 		}
 	}
-	n.last[p.ID] = notice{print, read}
-	return true
+	n.last[p] = now
 }
 
+// clear forgets what a transaction noted that was undone.
 func (n *notices) clear() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	clear(n.last)
+	clear(n.running)
 }
 
 // Refresh reads a pact of a remote habits-service again and records how it differs from what was known.

@@ -49,10 +49,11 @@ func (b *Bridge) decide(ctx context.Context, cmd *pactwire.Command) error {
 
 // in is the command's pact as the transaction sees it.
 func (op *operation) in(cmd *pactwire.Command) (*pactwire.Pact, error) {
-	if p := op.bridge.pactNow(cmd.Pact); p != nil {
-		return p, nil
+	p, err := op.pactNow(cmd.Pact)
+	if err == nil && p == nil {
+		err = errStale
 	}
-	return nil, errStale
+	return p, err
 }
 
 // said is what a command came to that wrote one activity.
@@ -235,7 +236,13 @@ func (op *operation) writeTo(cmd *pactwire.Command) (done pactwire.CommandDone, 
 	if err != nil {
 		return done, err
 	}
-	if theirs.IsBlocked || theirs.Status != pactwire.ConnectionAccepted && !op.bridge.share(from.UserID, to) {
+	may := !theirs.IsBlocked && theirs.Status == pactwire.ConnectionAccepted
+	if !theirs.IsBlocked && !may {
+		if may, err = op.share(from.UserID, to); err != nil {
+			return done, err
+		}
+	}
+	if !may {
 		return done, pactwire.Errorf(pactwire.Denied, "there is no such person, or you may not write to them: be connected, or in a pact together")
 	}
 	m := pactwire.DirectMessage{ID: op.bridge.cfg.NewID(), FromUserID: from.UserID, FromUserName: from.DisplayName(), ToUserID: to,
@@ -256,7 +263,7 @@ var errBlockedByYou = pactwire.Errorf(pactwire.Conflict, "you have blocked this 
 
 // share reports whether two people are active members of an active pact, as the transaction under way sees it. The first is
 // held by Ensure.
-func (b *Bridge) share(u, other pactwire.UserID) bool {
+func (c *commit) share(u, other pactwire.UserID) (bool, error) {
 	both := func(p *pactwire.Pact) bool {
 		if p == nil || p.Status != pactwire.PactActive {
 			return false
@@ -265,15 +272,18 @@ func (b *Bridge) share(u, other pactwire.UserID) bool {
 		o, too := p.Member(other)
 		return ok && too && m.Status == pactwire.MemberActive && o.Status == pactwire.MemberActive
 	}
-	for _, p := range b.changing {
+	for _, p := range c.b.changing {
 		if both(p) {
-			return true
+			return true, nil
 		}
 	}
-	for _, m := range b.members.Pacts(u) {
-		if both(b.pactNow(m.Pact)) {
-			return true
+	for _, m := range c.b.members.Pacts(u) {
+		if !both(c.b.members.get(m.Pact)) {
+			continue
+		}
+		if p, err := c.pactNow(m.Pact); err != nil || both(p) {
+			return err == nil, err
 		}
 	}
-	return false
+	return false, nil
 }

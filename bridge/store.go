@@ -10,6 +10,12 @@ import (
 // Tx is one transaction of the store as the bridge needs it. Calls are made one at a time.
 type Tx interface {
 	SocialTx
+	// Expect tells that commands of a user to a pact follow, under these keys, so that a store for which each read is a round
+	// trip can lock and fetch at once what they will ask for.
+	Expect(u pactwire.UserID, p pactwire.PactID, keys []string) error
+	// Pact and ActivePacts read what the habits-service in the same database has of pacts.
+	Pact(id pactwire.PactID) (pactwire.Pact, bool, error)
+	ActivePacts(u pactwire.UserID, g pactwire.GoalID) ([]pactwire.PactID, error)
 	// Append writes one entry of a stream. The sequence number is the writer's: Head + 1.
 	Append(e pactwire.Entry, at time.Time) error
 	// Head is the last sequence number of a stream, 0 when it is empty.

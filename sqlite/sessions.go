@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/sessionstate"
 )
 
 var (
@@ -100,7 +101,7 @@ func (d *DB) readSessions(batch []sessionLoad) []loadedSession {
 			}
 			s := c.q(sqlSession).int(user).text(l.key.ClientID)
 			if s.next() && (s.colNull(3) || s.colTime(3).After(now)) {
-				out[i].s, out[i].err = decodeSession(s.colBlob(0))
+				out[i].s, out[i].err = sessionstate.Decode(s.colBlob(0))
 				out[i].ok = out[i].err == nil
 				out[i].s.Key = l.key
 				out[i].s.Expiry = time.Duration(s.colInt(1)) * time.Millisecond
@@ -142,7 +143,7 @@ func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) (fen
 		if err != nil {
 			return err
 		}
-		q := t.c.q(sqlPutSession).int(user).text(s.Key.ClientID).blob(encodeSession(s)).int(s.Expiry.Milliseconds()).time(s.GoneAt)
+		q := t.c.q(sqlPutSession).int(user).text(s.Key.ClientID).blob(sessionstate.Encode(s)).int(s.Expiry.Milliseconds()).time(s.GoneAt)
 		if s.GoneAt.IsZero() {
 			return q.null().run()
 		}
@@ -196,7 +197,7 @@ func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactw
 			out.Holder = owner
 		case !over && !claim.Clean && s.colInt(5) > 0:
 			out.Found = true
-			out.Session, err = decodeSession(s.colBlob(4))
+			out.Session, err = sessionstate.Decode(s.colBlob(4))
 			out.Session.Expiry = time.Duration(s.colInt(5)) * time.Millisecond
 			out.Session.GoneAt = s.colTime(2)
 		}
@@ -218,7 +219,7 @@ func (t *Tx) claimSession(claim pactwire.SessionClaim, now time.Time) (out pactw
 	out.Session.Key = claim.Key
 	out.Session.Epoch = max(out.Before+1, uint64(now.UnixMicro())) //nolint:gosec // after 1970
 	stands := out.Session.Standing()
-	return out, t.c.q(sqlClaimSession).int(user).text(claim.Key.ClientID).blob(encodeSession(&stands)).
+	return out, t.c.q(sqlClaimSession).int(user).text(claim.Key.ClientID).blob(sessionstate.Encode(&stands)).
 		int(out.Session.Expiry.Milliseconds()).text(claim.Node).int(int64(out.Session.Epoch)).run() //nolint:gosec // a time
 }
 

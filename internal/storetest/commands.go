@@ -122,6 +122,7 @@ func testKeyUnique(t *testing.T, s Store) {
 func testPending(t *testing.T, s Store) {
 	var ids []int64
 	must(t, s, func(tx Tx) error {
+		ids = nil // a function may run again
 		for i := range 10 {
 			id, err := putCommand(tx, pactwire.CommandRecord{User: "alice", Request: fmt.Append(nil, i), AcceptedAt: noon})
 			if err != nil {

@@ -156,7 +156,7 @@ func testPact(t *testing.T, s Store) {
 		p.Status, p.StartDate, p.EndDate = pactwire.PactCompleted, timePtr(noon), timePtr(noon.AddDate(0, 0, 30))
 		p.EndedAt, p.EndReason = timePtr(noon.AddDate(0, 0, 30)), "done"
 		p.Members[1].Status, p.Members[1].JoinedAt = pactwire.MemberActive, timePtr(noon)
-		p.Members = append(p.Members, pactwire.Member{UserID: "carol", Role: pactwire.RolePartner, Status: pactwire.MemberDeclined})
+		p.Members = append(p.Members[:2:2], pactwire.Member{UserID: "carol", Role: pactwire.RolePartner, Status: pactwire.MemberDeclined})
 		p.HeadSeq = 7 // not the pact's business
 		return tx.PutPact(p)
 	})

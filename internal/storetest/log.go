@@ -100,6 +100,7 @@ func testReadMany(t *testing.T, s Store) {
 	var want []string
 	var streams []pactwire.Stream
 	must(t, s, func(tx Tx) error {
+		reqs, want, streams = nil, nil, nil // a function may run again
 		for i := range 100 {
 			stream := pactwire.ActivityOf(pactwire.PactID(fmt.Sprint("p", i)))
 			streams = append(streams, stream)

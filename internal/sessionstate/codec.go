@@ -1,4 +1,5 @@
-package sqlite
+// Package sessionstate writes what is kept of a session as one compact value, the same in every store.
+package sessionstate
 
 import (
 	"encoding/binary"
@@ -6,9 +7,6 @@ import (
 
 	"github.com/pactwire/pactwire"
 )
-
-// A session's state is written once a second while it moves, so it is one compact value: a version, then the filters and
-// cursors, each with its count before it; all numbers are uvarints.
 
 const sessionVersion = 1 // it ends in a count that is zero: packet ids stood there once
 
@@ -19,7 +17,9 @@ const (
 	filterRAP     = 0b0010_0000
 )
 
-func encodeSession(s *pactwire.Session) []byte {
+// Encode writes the filters and cursors of a session. It is done once a second while a session moves, so it is one compact
+// value: a version, then each list with its count before it; all numbers are uvarints.
+func Encode(s *pactwire.Session) []byte {
 	n := 16
 	for i := range s.Filters {
 		n += len(s.Filters[i].Filter) + 8
@@ -57,7 +57,8 @@ func appendText(b []byte, s string) []byte {
 
 var errSessionState = errors.New("stored session state cannot be read")
 
-func decodeSession(b []byte) (s pactwire.Session, err error) {
+// Decode reads back what Encode wrote.
+func Decode(b []byte) (s pactwire.Session, err error) {
 	r := stateReader{b: b}
 	if r.byte() != sessionVersion {
 		return s, errSessionState

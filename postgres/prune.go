@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	pruneSlice = 1000               // rows that one transaction drops, so that nobody waits for it
+	pruneLock  = 0x7061637470727565 // "pactprue": one node prunes at a time
+)
+
+// Prune drops log entries and finished commands that are older than the given times, and with the commands the webhook
+// ids and claim codes of that age. It works in slices of some hundred rows, each its own transaction, and returns how
+// many entries and commands went. What is kept of a stream is always its end. While another node prunes nothing is done.
+func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
+	total := 0
+	for _, slice := range []struct {
+		drop    func(ctx context.Context, tx pgx.Tx, before int64) (int, error)
+		before  time.Time
+		counted bool
+	}{{pruneEntries, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false}} {
+		for more := !slice.before.IsZero(); more; {
+			n := 0
+			err := d.read(ctx, func(ctx context.Context) error {
+				return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+					var ours bool
+					if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(pruneLock)).Scan(&ours); err != nil || !ours {
+						return err
+					}
+					var err error
+					n, err = slice.drop(ctx, tx, millis(slice.before))
+					return err
+				})
+			})
+			if err != nil {
+				return total, readError("prune", err)
+			}
+			if slice.counted {
+				total += n
+			}
+			more = n > 0
+		}
+	}
+	return total, nil
+}
+
+// pruneEntries drops the oldest entries of the streams that a slice of the oldest rows belongs to, and moves their floors.
+func pruneEntries(ctx context.Context, tx pgx.Tx, before int64) (n int, err error) {
+	// The cut of a stream is before its first entry that is young enough, whatever the clocks of nodes said.
+	err = tx.QueryRow(ctx, `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 LIMIT $2),
+		top AS (SELECT stream, max(seq) AS seq FROM old GROUP BY stream),
+		cut AS MATERIALIZED (SELECT t.stream, least(t.seq,
+			(SELECT min(l.seq) - 1 FROM log l WHERE l.stream = t.stream AND l.seq <= t.seq AND l.at >= $1)) AS upto FROM top t),
+		held AS MATERIALIZED (SELECT id FROM names WHERE id IN (SELECT stream FROM cut) ORDER BY id FOR NO KEY UPDATE),
+		moved AS (UPDATE names n SET floor = c.upto FROM cut c JOIN held h ON h.id = c.stream WHERE n.id = c.stream AND n.floor < c.upto),
+		gone AS (DELETE FROM log l USING cut c WHERE l.stream = c.stream AND l.seq <= c.upto RETURNING 1)
+		SELECT count(*) FROM gone`, before, pruneSlice).Scan(&n)
+	return n, err
+}
+
+func pruneCommands(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM commands WHERE id IN
+		(SELECT id FROM commands WHERE accepted_at < $1 AND answer IS NOT NULL LIMIT $2)`, before, pruneSlice)
+	return int(tag.RowsAffected()), err
+}
+
+func pruneWebhooks(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	if _, err := tx.Exec(ctx, `DELETE FROM codes WHERE expires < $1`, before); err != nil {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, `DELETE FROM seen_webhooks WHERE name IN (SELECT name FROM seen_webhooks WHERE at < $1 LIMIT $2)`, before, pruneSlice)
+	return int(tag.RowsAffected()), err
+}

@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// What is kept when the habits-service is another process: what it was last seen to say, so that changes are told once, by
+// one node. The functions that need it run alone: each follows a call over HTTP, which costs more.
+
+// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one.
+func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
+	if err := t.direct(); err != nil {
+		return before, false, err
+	}
+	if err := t.hold(pactName(p.ID)); err != nil {
+		return before, false, err
+	}
+	id := t.d.ids[pactName(p.ID)]
+	var was []byte
+	if known, err = t.one(`SELECT pact FROM seen_pacts WHERE id = $1`, []any{id}, &was); err != nil {
+		return before, false, err
+	}
+	if known {
+		if err := unmarshal("seen pact "+string(p.ID), was, &before); err != nil {
+			return before, false, err
+		}
+	}
+	now, err := json.Marshal(p)
+	if err != nil {
+		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+	}
+	_, err = t.exec(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact`, id, now)
+	return before, known, err
+}
+
+// SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns
+// the former one.
+func (t *Tx) SeenCheckin(c pactwire.Checkin) (before pactwire.Checkin, known bool, err error) {
+	day, err := dateNumber(c.LocalDate)
+	if err != nil {
+		return before, false, err
+	}
+	if err := t.direct(); err != nil {
+		return before, false, err
+	}
+	if err := t.hold(userName(c.UserID), goalName(c.HabitGoalID)); err != nil {
+		return before, false, err
+	}
+	user, goal := t.d.ids[userName(c.UserID)], t.d.ids[goalName(c.HabitGoalID)]
+	before, known, err = t.seenCheckin(`SELECT checkin FROM seen_checkins WHERE usr = $1 AND goal = $2 AND day = $3`, user, goal, day)
+	if err != nil {
+		return before, false, err
+	}
+	if !known || before.ID != c.ID {
+		if _, err := t.exec(`UPDATE seen_checkins SET uid = '' WHERE uid = $1 AND uid <> ''`, c.ID); err != nil {
+			return before, false, err
+		}
+	}
+	now, err := json.Marshal(c)
+	if err != nil {
+		return before, false, fmt.Errorf("seen check-in %s: %w", c.ID, err)
+	}
+	_, err = t.exec(`INSERT INTO seen_checkins (usr, goal, day, uid, checkin) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (usr, goal, day) DO UPDATE SET uid = excluded.uid, checkin = excluded.checkin`, user, goal, day, c.ID, now)
+	return before, known, err
+}
+
+// SeenCheckinByID finds what SeenCheckin stored last under a check-in's id.
+func (t *Tx) SeenCheckinByID(id string) (pactwire.Checkin, bool, error) {
+	if err := t.direct(); err != nil {
+		return pactwire.Checkin{}, false, err
+	}
+	const sql = `SELECT checkin FROM seen_checkins WHERE uid = $1 AND uid <> ''`
+	c, ok, err := t.seenCheckin(sql, id)
+	if err != nil || !ok || t.heads[userName(c.UserID)] != nil {
+		return c, ok, err
+	}
+	if err := t.hold(userName(c.UserID)); err != nil {
+		return c, false, err
+	}
+	return t.seenCheckin(sql, id) // once more, now that it cannot change
+}
+
+func (t *Tx) seenCheckin(sql string, args ...any) (c pactwire.Checkin, ok bool, err error) {
+	var b []byte
+	if ok, err = t.one(sql, args, &b); err != nil || !ok {
+		return c, false, err
+	}
+	return c, true, unmarshal("seen check-in", b, &c)
+}
+
+// SeenWebhook notes a webhook id and reports whether it is new.
+func (t *Tx) SeenWebhook(id string, at time.Time) (bool, error) {
+	return t.isNew(`INSERT INTO seen_webhooks (name, at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, millis(at))
+}
+
+// SaidMilestone notes a milestone of a remote habits-service and reports whether it is new.
+func (t *Tx) SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error) {
+	if err := t.direct(); err != nil {
+		return false, err
+	}
+	if err := t.hold(userName(u), goalName(g)); err != nil {
+		return false, err
+	}
+	return t.isNew(`INSERT INTO said_milestones (usr, goal, checkin, days) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		t.d.ids[userName(u)], t.d.ids[goalName(g)], checkin, days)
+}
+
+// isNew inserts a row and reports whether it was not there.
+func (t *Tx) isNew(sql string, args ...any) (bool, error) {
+	if err := t.direct(); err != nil {
+		return false, err
+	}
+	n, err := t.exec(sql, args...)
+	return n > 0, err
+}
+
+// Joined notes at which sequence number a member's own partner_joined stands.
+func (t *Tx) Joined(p pactwire.PactID, u pactwire.UserID, at pactwire.Seq) error {
+	for _, n := range []name{pactName(p), userName(u)} {
+		if err := t.known(n); err != nil {
+			return err
+		}
+	}
+	t.post(`INSERT INTO joined (usr, stream, seq) VALUES ($1, $2, $3) ON CONFLICT (usr, stream) DO UPDATE SET seq = excluded.seq`,
+		t.d.ids[userName(u)], t.d.ids[pactName(p)], seqInt(at))
+	return nil
+}
+
+// JoinedAt tells for each user at which sequence number of each pact their own partner_joined stands. Pacts without one,
+// such as those they made, are not in the maps.
+func (d *DB) JoinedAt(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error) {
+	out := make(map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, len(users))
+	for _, u := range users {
+		out[u] = map[pactwire.PactID]pactwire.Seq{}
+	}
+	err := d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT n.name, p.name, j.seq FROM unnest($1::text[]) AS w (name)
+			JOIN names n ON n.kind = 2 AND n.name = w.name JOIN joined j ON j.usr = n.id JOIN names p ON p.id = j.stream`, users)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return each(rows, func() error {
+			var u pactwire.UserID
+			var p pactwire.PactID
+			var seq pactwire.Seq
+			err := rows.Scan(&u, &p, &seq)
+			if err == nil {
+				out[u][p] = seq
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, readError("read where people joined", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,507 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/sessionstate"
+)
+
+const (
+	sessionQueue = 1024 // callers that wait; beyond it they block
+	sessionBatch = 512  // sessions in one statement
+	expireSlice  = 1000
+)
+
+// gathered is one caller among those who share a statement: when thousands of clients return at once, each statement serves
+// hundreds.
+type gathered[Q, A any] struct {
+	ask    Q
+	answer chan A // room for one
+}
+
+// gather serves callers until the store is closed.
+func gather[Q, A any](d *DB, in chan gathered[Q, A], serve func([]Q) []A) {
+	batch := make([]gathered[Q, A], 0, sessionBatch)
+	asks := make([]Q, 0, sessionBatch)
+	for {
+		select {
+		case g := <-in:
+			batch = append(batch[:0], g)
+		case <-d.k.closing:
+			return
+		}
+	more:
+		for len(batch) < cap(batch) {
+			select {
+			case g := <-in:
+				batch = append(batch, g)
+			default:
+				break more
+			}
+		}
+		asks = asks[:0]
+		for _, g := range batch {
+			asks = append(asks, g.ask)
+		}
+		for i, a := range serve(asks) {
+			batch[i].answer <- a
+		}
+		clear(batch)
+	}
+}
+
+// join waits for the answer to one caller.
+func join[Q, A any](ctx context.Context, d *DB, in chan gathered[Q, A], what string, q Q) (a A, err error) {
+	g := gathered[Q, A]{q, make(chan A, 1)}
+	select {
+	case in <- g:
+	case <-ctx.Done():
+		return a, readError(what, ctx.Err())
+	case <-d.k.closing:
+		return a, errClosed
+	}
+	select {
+	case a = <-g.answer:
+		return a, nil
+	case <-ctx.Done():
+		return a, readError(what, ctx.Err())
+	case <-d.k.closing:
+		return a, errClosed
+	}
+}
+
+type loadedSession struct {
+	s   pactwire.Session
+	ok  bool
+	err error
+}
+
+// LoadSession reads one session. A session whose time is over is not there.
+func (d *DB) LoadSession(ctx context.Context, key pactwire.SessionKey) (pactwire.Session, bool, error) {
+	got, err := join(ctx, d, d.loads, "load session", key)
+	if err != nil {
+		return pactwire.Session{}, false, err
+	}
+	return got.s, got.ok, got.err
+}
+
+func (d *DB) readSessions(keys []pactwire.SessionKey) []loadedSession {
+	out := make([]loadedSession, len(keys))
+	users, clients := keyColumns(keys)
+	now := d.cfg.Now()
+	d.sessionReads.Add(1)
+	err := d.read(context.Background(), func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT w.i, s.state, s.expiry, s.gone_at, s.expires_at, `+receivedOf+`
+			FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (usr, client, i)
+			JOIN names n ON n.kind = 2 AND n.name = w.usr JOIN sessions s ON s.usr = n.id AND s.client = w.client`, users, clients)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		clear(out)
+		return each(rows, func() error {
+			var i int
+			var state []byte
+			var expiry int64
+			var gone, over *int64
+			var received []int32
+			if err := rows.Scan(&i, &state, &expiry, &gone, &over, &received); err != nil {
+				return err
+			}
+			if over != nil && !timeOf(*over).After(now) {
+				return nil
+			}
+			x := &out[i-1]
+			x.s, x.err = sessionstate.Decode(state)
+			x.ok = x.err == nil
+			x.s.Key, x.s.Expiry, x.s.GoneAt = keys[i-1], time.Duration(expiry)*time.Millisecond, nullTime(gone)
+			x.s.Received = packetIDs(received)
+			return nil
+		})
+	})
+	if err != nil {
+		for i := range out {
+			out[i] = loadedSession{err: readError("load session", err)}
+		}
+	}
+	return out
+}
+
+func keyColumns(keys []pactwire.SessionKey) (users, clients []string) {
+	for _, k := range keys {
+		users, clients = append(users, string(k.User)), append(clients, k.ClientID)
+	}
+	return users, clients
+}
+
+// SaveSessions stores sessions as they are now, and returns those that it did not because they have been claimed since. One
+// without an expiry is not kept. Received is not written: transactions and ReleaseReceived keep it.
+func (d *DB) SaveSessions(ctx context.Context, sessions []pactwire.Session) (fenced []pactwire.Session, err error) {
+	for len(sessions) > 0 {
+		n := min(len(sessions), sessionBatch)
+		lost, err := d.saveSessions(ctx, sessions[:n])
+		if err != nil {
+			return fenced, readError("save sessions", err)
+		}
+		fenced = append(fenced, lost...)
+		sessions = sessions[n:]
+	}
+	return fenced, nil
+}
+
+// saving is a batch of sessions as columns.
+type saving struct {
+	at             []int // in the batch
+	users, clients []string
+	states         [][]byte
+	expiry, epochs []int64
+	gone, over     []*int64
+}
+
+func (s *saving) add(i int, x *pactwire.Session) {
+	s.at = append(s.at, i)
+	s.users, s.clients = append(s.users, string(x.Key.User)), append(s.clients, x.Key.ClientID)
+	s.states, s.expiry = append(s.states, sessionstate.Encode(x)), append(s.expiry, x.Expiry.Milliseconds())
+	s.epochs, s.gone = append(s.epochs, int64(x.Epoch)), append(s.gone, nullMillis(x.GoneAt)) //nolint:gosec // made of a clock
+	if x.GoneAt.IsZero() {
+		s.over = append(s.over, nil)
+	} else {
+		s.over = append(s.over, nullMillis(x.GoneAt.Add(x.Expiry)))
+	}
+}
+
+func (d *DB) saveSessions(ctx context.Context, list []pactwire.Session) (lost []pactwire.Session, err error) {
+	var claimed, free, drops saving
+	kept := make([]bool, len(list))
+	for i := range list {
+		switch x := &list[i]; {
+		case x.Expiry <= 0:
+			drops.add(i, x)
+			kept[i] = x.Epoch == 0
+		case x.Epoch > 0:
+			claimed.add(i, x)
+		default:
+			free.add(i, x)
+			kept[i] = true
+		}
+	}
+	written := func(s *saving) func(pgx.Rows) error {
+		return func(rows pgx.Rows) error {
+			return each(rows, func() error {
+				var i int
+				err := rows.Scan(&i)
+				if err == nil {
+					kept[s.at[i-1]] = true
+				}
+				return err
+			})
+		}
+	}
+	err = d.read(ctx, func(ctx context.Context) error {
+		var b pgx.Batch
+		b.Queue("BEGIN")
+		if len(drops.at) > 0 {
+			b.Queue(`DELETE FROM sessions s USING unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS w (usr, client, epoch, i)
+				JOIN names n ON n.kind = 2 AND n.name = w.usr
+				WHERE s.usr = n.id AND s.client = w.client AND (w.epoch = 0 OR w.epoch = s.epoch) RETURNING w.i`,
+				drops.users, drops.clients, drops.epochs).Query(written(&drops))
+		}
+		if len(claimed.at) > 0 {
+			b.Queue(`UPDATE sessions s SET state = w.state, expiry = w.expiry, gone_at = w.gone, expires_at = w.over
+				FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[])
+					WITH ORDINALITY AS w (usr, client, epoch, state, expiry, gone, over, i)
+				JOIN names n ON n.kind = 2 AND n.name = w.usr
+				WHERE s.usr = n.id AND s.client = w.client AND s.epoch = w.epoch RETURNING w.i`,
+				claimed.users, claimed.clients, claimed.epochs, claimed.states, claimed.expiry, claimed.gone, claimed.over).Query(written(&claimed))
+		}
+		if len(free.at) > 0 {
+			if err := d.internUsers(ctx, free.users); err != nil {
+				return err
+			}
+			b.Queue(`INSERT INTO sessions (usr, client, state, expiry, gone_at, expires_at, owner, epoch)
+				SELECT n.id, w.client, w.state, w.expiry, w.gone, w.over, '', 0
+				FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[]) AS w (usr, client, state, expiry, gone, over)
+				JOIN names n ON n.kind = 2 AND n.name = w.usr ORDER BY n.id, w.client
+				ON CONFLICT (usr, client) DO UPDATE SET state = excluded.state, expiry = excluded.expiry, gone_at = excluded.gone_at,
+					expires_at = excluded.expires_at`,
+				free.users, free.clients, free.states, free.expiry, free.gone, free.over)
+		}
+		b.Queue("COMMIT")
+		return d.pool.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if !kept[i] {
+			lost = append(lost, list[i])
+		}
+	}
+	return lost, nil
+}
+
+func (d *DB) internUsers(ctx context.Context, users []string) error {
+	kinds := make([]int16, len(users))
+	for i := range kinds {
+		kinds[i] = int16(pactwire.InboxStream)
+	}
+	return d.intern(ctx, kinds, users)
+}
+
+type claimedSession struct {
+	got pactwire.SessionClaimed
+	err error
+}
+
+// ClaimSession makes a node the owner of a session under a new epoch, and returns what is kept of it. A session that is not
+// there is made, so that what is not kept has one owner as well.
+func (d *DB) ClaimSession(ctx context.Context, claim pactwire.SessionClaim) (pactwire.SessionClaimed, error) {
+	got, err := join(ctx, d, d.claims, "claim session", claim)
+	if err != nil {
+		return pactwire.SessionClaimed{}, err
+	}
+	return got.got, got.err
+}
+
+// errClaimRace says that another node made a session's row at the same moment.
+var errClaimRace = errors.New("claimed by another node at the same time")
+
+// claimSessions serves claims, each key once in a transaction.
+func (d *DB) claimSessions(claims []pactwire.SessionClaim) []claimedSession {
+	out := make([]claimedSession, len(claims))
+	rest := make([]int, len(claims))
+	for i := range rest {
+		rest[i] = i
+	}
+	for len(rest) > 0 {
+		var now, later []int
+		seen := map[pactwire.SessionKey]bool{}
+		for _, i := range rest {
+			if seen[claims[i].Key] {
+				later = append(later, i)
+				continue
+			}
+			seen[claims[i].Key] = true
+			now = append(now, i)
+		}
+		again := d.claimOnce(claims, now, out)
+		rest = append(again, later...)
+	}
+	return out
+}
+
+// claimOnce serves the claims at these places and returns those to be tried again.
+func (d *DB) claimOnce(claims []pactwire.SessionClaim, at []int, out []claimedSession) (again []int) {
+	err := d.read(context.Background(), func(ctx context.Context) error {
+		again = again[:0]
+		var keys []pactwire.SessionKey
+		for _, i := range at {
+			keys = append(keys, claims[i].Key)
+		}
+		users, clients := keyColumns(keys)
+		if err := d.internUsers(ctx, users); err != nil {
+			return err
+		}
+		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+			there, err := d.heldSessions(ctx, tx, claims, at, users, clients, out)
+			if err != nil {
+				return err
+			}
+			var changed, made saving
+			var nodes, newNodes []string
+			for x, i := range at {
+				got := &out[i].got
+				if got.Holder != "" || out[i].err != nil {
+					continue
+				}
+				got.Session.Key = claims[i].Key
+				got.Session.Epoch = max(got.Before+1, uint64(d.cfg.Now().UnixMicro())) //nolint:gosec // after 1970
+				if there[x] {
+					stands := got.Session.Standing()
+					changed.add(i, &stands)
+					nodes = append(nodes, claims[i].Node)
+				} else {
+					made.add(i, &got.Session)
+					newNodes = append(newNodes, claims[i].Node)
+				}
+			}
+			if len(changed.at) > 0 {
+				if err := dropReceived(ctx, tx, claims, changed.at, out); err != nil {
+					return err
+				}
+				_, err := tx.Exec(ctx, `UPDATE sessions s SET state = w.state, expiry = w.expiry, owner = w.owner, epoch = w.epoch, gone_at = NULL, expires_at = NULL
+					FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::bigint[]) AS w (usr, client, state, expiry, owner, epoch)
+					JOIN names n ON n.kind = 2 AND n.name = w.usr WHERE s.usr = n.id AND s.client = w.client`,
+					changed.users, changed.clients, changed.states, changed.expiry, nodes, changed.epochs)
+				if err != nil {
+					return err
+				}
+			}
+			if len(made.at) == 0 {
+				return nil
+			}
+			rows, err := tx.Query(ctx, `INSERT INTO sessions (usr, client, state, expiry, owner, epoch)
+				SELECT n.id, w.client, w.state, w.expiry, w.owner, w.epoch
+				FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::bigint[]) AS w (usr, client, state, expiry, owner, epoch)
+				JOIN names n ON n.kind = 2 AND n.name = w.usr ORDER BY n.id, w.client
+				ON CONFLICT DO NOTHING RETURNING (SELECT name FROM names WHERE id = usr), client`,
+				made.users, made.clients, made.states, made.expiry, newNodes, made.epochs)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			ours := map[pactwire.SessionKey]bool{}
+			err = each(rows, func() error {
+				var k pactwire.SessionKey
+				err := rows.Scan(&k.User, &k.ClientID)
+				ours[k] = true
+				return err
+			})
+			for _, i := range made.at {
+				if !ours[claims[i].Key] {
+					out[i].err = errClaimRace
+				}
+			}
+			return err
+		})
+	})
+	for _, i := range at {
+		if err != nil {
+			out[i] = claimedSession{err: readError("claim session", err)}
+		} else if errors.Is(out[i].err, errClaimRace) {
+			out[i] = claimedSession{}
+			again = append(again, i)
+		}
+	}
+	return again
+}
+
+// dropReceived forgets the unreleased packet ids of sessions that begin anew.
+func dropReceived(ctx context.Context, tx pgx.Tx, claims []pactwire.SessionClaim, at []int, out []claimedSession) error {
+	var anew []pactwire.SessionKey
+	for _, i := range at {
+		if !out[i].got.Found {
+			anew = append(anew, claims[i].Key)
+		}
+	}
+	if len(anew) == 0 {
+		return nil
+	}
+	users, clients := keyColumns(anew)
+	_, err := tx.Exec(ctx, `DELETE FROM received r USING unnest($1::text[], $2::text[]) AS w (usr, client)
+		JOIN names n ON n.kind = 2 AND n.name = w.usr WHERE r.usr = n.id AND r.client = w.client`, users, clients)
+	return err
+}
+
+// heldSessions locks the sessions that are there, says who holds them and what is kept, and which are there at all.
+func (d *DB) heldSessions(ctx context.Context, tx pgx.Tx, claims []pactwire.SessionClaim, at []int, users, clients []string, out []claimedSession) ([]bool, error) {
+	there := make([]bool, len(at))
+	now := d.cfg.Now()
+	rows, err := tx.Query(ctx, `SELECT w.i, s.epoch, s.owner, s.gone_at, s.expires_at, s.state, s.expiry, `+receivedOf+`
+		FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (usr, client, i)
+		JOIN names n ON n.kind = 2 AND n.name = w.usr JOIN sessions s ON s.usr = n.id AND s.client = w.client
+		ORDER BY s.usr, s.client FOR UPDATE OF s`, users, clients)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for _, i := range at {
+		out[i] = claimedSession{}
+	}
+	err = each(rows, func() error {
+		var x int
+		var epoch, expiry int64
+		var owner string
+		var gone, over *int64
+		var state []byte
+		var received []int32
+		if err := rows.Scan(&x, &epoch, &owner, &gone, &over, &state, &expiry, &received); err != nil {
+			return err
+		}
+		there[x-1] = true
+		claim, o := &claims[at[x-1]], &out[at[x-1]]
+		o.got.Before = uint64(epoch) //nolint:gosec // as it was written
+		isOver := over != nil && !timeOf(*over).After(now)
+		switch {
+		case gone == nil && owner != "" && owner != claim.Node && !claim.Force:
+			o.got.Holder = owner
+		case !isOver && !claim.Clean && expiry > 0:
+			o.got.Found = true
+			o.got.Session, o.err = sessionstate.Decode(state)
+			o.got.Session.Received = packetIDs(received)
+			o.got.Session.Expiry, o.got.Session.GoneAt = time.Duration(expiry)*time.Millisecond, nullTime(gone)
+		}
+		return nil
+	})
+	return there, err
+}
+
+// LostSessions returns those of the sessions that have been claimed under another epoch, or are gone.
+func (d *DB) LostSessions(ctx context.Context, sessions []pactwire.Session) (lost []pactwire.Session, err error) {
+	var ask saving
+	for i := range sessions {
+		ask.users, ask.clients = append(ask.users, string(sessions[i].Key.User)), append(ask.clients, sessions[i].Key.ClientID)
+		ask.epochs = append(ask.epochs, int64(sessions[i].Epoch)) //nolint:gosec // made of a clock
+	}
+	err = d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT w.i FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS w (usr, client, epoch, i)
+			WHERE NOT EXISTS (SELECT FROM names n JOIN sessions s ON s.usr = n.id
+				WHERE n.kind = 2 AND n.name = w.usr AND s.client = w.client AND s.epoch = w.epoch) ORDER BY w.i`, ask.users, ask.clients, ask.epochs)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		lost = nil
+		return each(rows, func() error {
+			var i int
+			err := rows.Scan(&i)
+			if err == nil {
+				lost = append(lost, pactwire.Session{Key: sessions[i-1].Key, Epoch: sessions[i-1].Epoch})
+			}
+			return err
+		})
+	})
+	return lost, readError("look for lost sessions", err)
+}
+
+// DeleteSession forgets a session. It is gone from the disk when DeleteSession returns.
+func (d *DB) DeleteSession(ctx context.Context, key pactwire.SessionKey) error {
+	err := d.read(ctx, func(ctx context.Context) error {
+		_, err := d.pool.Exec(ctx, `DELETE FROM sessions WHERE usr = (SELECT id FROM names WHERE kind = 2 AND name = $1) AND client = $2`, key.User, key.ClientID)
+		return err
+	})
+	return readError("delete session", err)
+}
+
+// ExpireSessions deletes the sessions whose time is over, in slices, and returns how many there were. Connections of nodes
+// that are dead have ended.
+func (d *DB) ExpireSessions(ctx context.Context, now time.Time) (int, error) {
+	total := 0
+	for {
+		var n int64
+		err := d.read(ctx, func(ctx context.Context) error {
+			tag, err := d.pool.Exec(ctx, `DELETE FROM sessions WHERE (usr, client) IN
+				(SELECT usr, client FROM sessions WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`, millis(now), expireSlice)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return total, readError("expire sessions", err)
+		}
+		if total += int(n); n < expireSlice {
+			return total, nil
+		}
+	}
+}
+
+// abandonSessions notes that connections which stood when this node was killed ended then; now is the best guess.
+func (d *DB) abandonSessions(ctx context.Context) error {
+	_, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
+		WHERE gone_at IS NULL AND (owner = '' OR split_part(owner, '/', 1) = $2)`, millis(d.cfg.Now()), d.cfg.Node)
+	return err
+}

@@ -1,0 +1,91 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/broker/delivery"
+	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/internal/storetest"
+	"github.com/pactwire/pactwire/internal/testkit"
+	"github.com/pactwire/pactwire/postgres"
+)
+
+var (
+	_ habits.Store          = (*postgres.DB)(nil)
+	_ habits.HostTx         = (*postgres.Tx)(nil)
+	_ bridge.Tx             = (*postgres.Tx)(nil)
+	_ delivery.Log          = (*postgres.DB)(nil)
+	_ delivery.SessionStore = (*postgres.DB)(nil)
+	_ delivery.Owners       = (*postgres.DB)(nil)
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestStore(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		empty(t, url)
+		return openSuite(t, url)
+	})
+}
+
+// empty takes all rows out of a database, which costs less than another database.
+func empty(t *testing.T, url string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	_, err = c.Exec(t.Context(), `DO $$ DECLARE name text; BEGIN
+		FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version' LOOP
+			EXECUTE 'DELETE FROM ' || quote_ident(name);
+		END LOOP; END $$`)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// suiteStore is the store as the suite sees it.
+type suiteStore struct {
+	*postgres.DB
+	url string
+}
+
+func openSuite(t *testing.T, url string) suiteStore {
+	return suiteStore{open(t, postgres.Config{URL: url, Node: "a"}), url}
+}
+
+func (s suiteStore) Submit(ctx context.Context, fn func(storetest.Tx) error, done func(error)) error {
+	return s.DB.Submit(ctx, func(tx *postgres.Tx) error { return fn(tx) }, done)
+}
+
+// Reopen is the same database with another process's eyes.
+func (s suiteStore) Reopen(t *testing.T) storetest.Store {
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openSuite(t, s.url)
+}
+
+// open opens a store that closes itself at the end of the test.
+func open(t testing.TB, cfg postgres.Config) *postgres.DB {
+	t.Helper()
+	db, err := postgres.Open(context.Background(), cfg, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}

@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pactwire/pactwire"
+)
+
+const userColumns = `user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale`
+
+// user is a person's row; made is set when it is to be written.
+type user struct {
+	u     pactwire.User
+	ok    bool
+	dirty bool
+	made  time.Time
+}
+
+func scanUser(rows pgx.Row, first any) (u pactwire.User, err error) {
+	var from, to *string
+	err = rows.Scan(first, &u.UserName, &u.TimeZone, &u.DayStartsAt, &from, &to, &u.Locale)
+	if from != nil {
+		u.QuietHours = &pactwire.QuietHours{From: *from, To: textOf(to)}
+	}
+	return u, err
+}
+
+func (t *Tx) user(id pactwire.UserID) (*user, error) {
+	if u := t.users[id]; u != nil {
+		return u, nil
+	}
+	err := t.want(func(w *wants) {
+		w.lock(userName(id))
+		w.users[id] = none{}
+	})
+	return t.users[id], err
+}
+
+// User reads a person.
+func (t *Tx) User(id pactwire.UserID) (pactwire.User, bool, error) {
+	u, err := t.user(id)
+	if err != nil || !u.ok {
+		return pactwire.User{}, false, err
+	}
+	return u.u, true, nil
+}
+
+// ReadUser reads a person outside of transactions.
+func (d *DB) ReadUser(ctx context.Context, id pactwire.UserID) (u pactwire.User, ok bool, err error) {
+	err = d.read(ctx, func(ctx context.Context) error {
+		u, err = scanUser(d.pool.QueryRow(ctx, `SELECT n.name, `+userColumns+` FROM names n JOIN users u ON u.id = n.id
+			WHERE n.kind = 2 AND n.name = $1`, id), &id)
+		ok = err == nil
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if !ok {
+		return pactwire.User{}, false, readError("read user "+string(id), err)
+	}
+	u.ID = id
+	return u, true, nil
+}
+
+// PutUser inserts or replaces a person.
+func (t *Tx) PutUser(u pactwire.User) error {
+	row, err := t.user(u.ID)
+	if err != nil {
+		return err
+	}
+	was := *row
+	t.change(func() { *row = was })
+	row.u, row.ok, row.dirty = u, true, true
+	if row.made.IsZero() {
+		row.made = time.Now()
+	}
+	return nil
+}
+
+// TouchUser stores the name that a token gave, making the user when there is none. An empty name leaves the one that
+// stands.
+func (t *Tx) TouchUser(u pactwire.UserID, userNameOf string, at time.Time) error {
+	row, err := t.user(u)
+	if err != nil {
+		return err
+	}
+	now := row.u
+	switch {
+	case !row.ok:
+		now = pactwire.User{ID: u, UserName: userNameOf, TimeZone: "UTC", DayStartsAt: "00:00"}
+	case userNameOf == "" || userNameOf == row.u.UserName:
+		return nil
+	}
+	was := *row
+	t.change(func() { *row = was })
+	now.UserName = userNameOf
+	row.u, row.ok, row.dirty, row.made = now, true, true, at
+	return nil
+}
+
+// flushUsers sends the people who were written. created_at stays as first written.
+func (t *Tx) flushUsers(b *pgx.Batch) {
+	var ids, made []int64
+	var names, zones, starts, locales []string
+	var from, to []*string
+	for id, row := range t.users {
+		if !row.dirty {
+			continue
+		}
+		row.dirty = false
+		ids, made = append(ids, t.heads[userName(id)].id), append(made, millis(row.made))
+		names, zones = append(names, row.u.UserName), append(zones, row.u.TimeZone)
+		starts, locales = append(starts, row.u.DayStartsAt), append(locales, row.u.Locale)
+		if q := row.u.QuietHours; q != nil {
+			from, to = append(from, &q.From), append(to, &q.To)
+		} else {
+			from, to = append(from, nil), append(to, nil)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	b.Queue(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at)
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, time_zone = excluded.time_zone,
+			day_starts_at = excluded.day_starts_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
+			locale = excluded.locale`, ids, names, zones, starts, from, to, locales, made)
+}

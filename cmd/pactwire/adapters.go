@@ -18,7 +18,6 @@ import (
 	"github.com/pactwire/pactwire/hooks"
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/auth"
-	"github.com/pactwire/pactwire/sqlite"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -27,20 +26,6 @@ import (
 
 var _ hooks.Conn = (*broker.Conn)(nil)
 var _ delivery.Transport = (*broker.Conn)(nil)
-
-// bridgeStore is the store as the bridge sees it.
-type bridgeStore struct{ *sqlite.DB }
-
-func (s bridgeStore) Submit(ctx context.Context, fn func(bridge.Tx) error, done func(error)) error {
-	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
-}
-
-// hostStore is the store as a habits-service of its own sees it.
-type hostStore struct{ *sqlite.DB }
-
-func (s hostStore) Submit(ctx context.Context, fn func(habits.HostTx) error, done func(error)) error {
-	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
-}
 
 // embeddedHabits is the engine as the bridge calls it: inside the bridge's own transaction.
 type embeddedHabits struct{ *habits.Embedded }

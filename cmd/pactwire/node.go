@@ -24,7 +24,6 @@ import (
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/auth"
 	"github.com/pactwire/pactwire/internal/config"
-	"github.com/pactwire/pactwire/sqlite"
 )
 
 // node is one whole server, put together.
@@ -32,7 +31,7 @@ type node struct {
 	cfg      config.Config
 	log      *slog.Logger
 	reg      *prometheus.Registry
-	store    *sqlite.DB
+	store    store
 	verifier *auth.Verifier
 	revoked  *auth.Revocations
 	devices  *devices.Registry
@@ -64,19 +63,18 @@ func newVerifier(cfg config.Config, stands func(pactwire.Identity) error, log *s
 
 // newNode opens the store and wires everything; nothing listens before Start.
 func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node, err error) {
-	if cfg.Redis.URL != "" || cfg.SQLitePath() == "" {
-		return nil, errors.New("this build is a single node: store.url must be sqlite:… (or unset) and redis.url empty")
+	if cfg.Redis.URL != "" {
+		return nil, errors.New("this build is a single node: redis.url must be empty")
 	}
 	n = &node{cfg: cfg, log: log, reg: prometheus.NewRegistry()}
 	n.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if n.store, err = sqlite.Open(ctx, sqlite.Config{Path: cfg.SQLitePath()}, log, n.reg); err != nil {
+	if n.store, err = openStore(ctx, cfg, log, n.reg); err != nil {
 		return nil, err
 	}
 	n.revoked = auth.NewRevocations(n.store, 0, log)
 	if n.verifier, err = newVerifier(cfg, n.revoked.Stands, log); err != nil {
 		return nil, errors.Join(err, n.store.Close())
 	}
-	store := bridgeStore{n.store}
 	remote := cfg.Habits.Mode == config.HabitsHTTP
 	var habitsPort bridge.Habits
 	var engine *habits.Embedded
@@ -87,18 +85,18 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		}
 		habitsPort = remoteHabits{n.client}
 	} else {
-		engine = habits.NewEmbedded(n.store, habits.EngineOptions{})
+		engine = habits.NewEmbedded(n.store, habits.EngineOptions{NoCache: n.store.shared()})
 		n.store.OnRollback(engine.Forget)
 		habitsPort = embeddedHabits{engine}
 	}
-	members := bridge.MembershipConfig{Remote: remote, TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
-	n.members = bridge.NewMembership(members, habitsPort, store, log)
+	members := bridge.MembershipConfig{Remote: remote, Shared: n.store.shared(), TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
+	n.members = bridge.NewMembership(members, habitsPort, n.store, log)
 	n.bridge = bridge.New(bridge.Config{
-		Remote: remote, Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
+		Remote: remote, Shared: n.store.shared(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
 		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
-	}, store, habitsPort, n.members, log, n.reg)
+	}, n.store, habitsPort, n.members, log, n.reg)
 	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
 	n.tracker = presence.New(presence.Config{Grace: cfg.Presence.Grace}, n.store, n.presenceChanged, log, n.reg)
 	// The service keeps profiles and goals here; with a remote one, profiles alone.

@@ -16,7 +16,6 @@ import (
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/config"
-	"github.com/pactwire/pactwire/sqlite"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -106,7 +105,7 @@ func (*habitsServiceCmd) Run(g *globals) error {
 		return err
 	}
 	reg := prometheus.NewRegistry()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: cfg.SQLitePath()}, log, reg)
+	store, err := openStore(ctx, cfg, log, reg)
 	if err != nil {
 		return err
 	}
@@ -115,7 +114,9 @@ func (*habitsServiceCmd) Run(g *globals) error {
 			log.Error("close the store", "error", err)
 		}
 	}()
-	host, err := habits.NewHost(hostStore{store}, habits.HostConfig{Secret: string(cfg.Habits.Secret), EventsURL: cfg.Habits.EventsURL}, log, reg)
+	host, err := habits.NewHost(store.host(), habits.HostConfig{
+		Secret: string(cfg.Habits.Secret), EventsURL: cfg.Habits.EventsURL, NoCache: store.shared(),
+	}, log, reg)
 	if err != nil {
 		return err
 	}

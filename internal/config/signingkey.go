@@ -53,20 +53,25 @@ func readKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeKey writes a key that is whole whenever it can be seen: two processes that start together agree on one of them.
 func makeKey(path string) error {
+	secret := make([]byte, MinSecret)
+	rand.Read(secret)
+	return makeFile(path, hex.EncodeToString(secret)+"\n")
+}
+
+// makeFile writes a file, which its owner alone can read, and which is whole whenever it can be seen: two processes that start
+// together agree on one of them.
+func makeFile(path, text string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	secret := make([]byte, MinSecret)
-	rand.Read(secret)
-	f, err := os.CreateTemp(dir, keyFile+"-*") // mode 0600
+	f, err := os.CreateTemp(dir, filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // its link stays
-	if _, err := f.WriteString(hex.EncodeToString(secret) + "\n"); err != nil {
+	if _, err := f.WriteString(text); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {

@@ -33,13 +33,13 @@ const (
 // round. Whoever got no ack says it again to the next process.
 func TestPromise1KillLosesNoAckedCommand(t *testing.T) {
 	for round := range *rounds {
-		t.Run(fmt.Sprint("round ", round+1), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(*seed, uint64(round)))
-			killAfter := total/10 + random.IntN(total*8/10)
-			t.Logf("seed %d: SIGKILL after %d acks", *seed, killAfter)
-			crash(t, killAfter)
-		})
+		t.Run(fmt.Sprint("round ", round+1), func(t *testing.T) { crash(t, round, "") })
 	}
+}
+
+// TestPromise1KillLosesNoAckedCommandOnPostgreSQL is a round of the same on the other store.
+func TestPromise1KillLosesNoAckedCommandOnPostgreSQL(t *testing.T) {
+	crash(t, 0, testkit.Postgres(t).URL())
 }
 
 // crowd is everybody of one round.
@@ -51,8 +51,11 @@ type crowd struct {
 	away    []*testkit.Reader // of the first pacts, subscribed before and back after
 }
 
-func crash(t *testing.T, killAfter int) {
-	c := gather(t, testkit.Start(t, map[string]string{"log.level": "warn"}))
+func crash(t *testing.T, round int, store string) {
+	random := rand.New(rand.NewPCG(*seed, uint64(round)))
+	killAfter := total/10 + random.IntN(total*8/10)
+	t.Logf("seed %d: SIGKILL after %d acks", *seed, killAfter)
+	c := gather(t, testkit.Start(t, map[string]string{"log.level": "warn", "store.url": store}))
 	awayAgain := leaveAndReturn(t, c)
 
 	ctx, cancel := context.WithCancel(t.Context())

@@ -26,13 +26,16 @@ func (f figures) String() string {
 // quiet waits until all that was said is acked, answered and delivered.
 func (w *town) quiet() {
 	w.t.Helper()
+	mended := time.Now()
 	for _, p := range w.everybody() {
 		testkit.Eventually(w.t, limit, string(p.user)+"'s commands are acked", p.phone.Settled)
 	}
+	acked := time.Since(mended)
 	testkit.Eventually(w.t, limit, "the outsider's command is refused", w.outsider.Settled)
 	for _, p := range w.everybody() {
 		testkit.Eventually(w.t, limit, string(p.user)+"'s commands are answered", func() bool { return len(p.phone.answers()) >= p.said })
 	}
+	answered := time.Since(mended)
 	api := w.cluster.Nodes[0]
 	for _, id := range w.pacts {
 		h := head(api.Activities(w.owner(id), id))
@@ -48,6 +51,8 @@ func (w *town) quiet() {
 			w.t.Errorf("%s has inbox events up to %d of %d", p.user, p.phone.lastInbox(), h)
 		}
 	}
+	w.t.Logf("after all was mended: everything acked in %.1f s, answered in %.1f s, delivered in %.1f s",
+		acked.Seconds(), answered.Seconds(), time.Since(mended).Seconds())
 }
 
 // reader is a device that must have all of a pact from a number on.

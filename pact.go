@@ -197,6 +197,10 @@ type Change struct {
 	Member     UserID // whom it is about; for ChangeJoined, ChangeLeft, ChangeInvited
 	MemberName string
 	Reason     string // for ChangeLeft and the ends
+
+	// Of ChangeStreakBroken, which is about a habit: the active pacts that share it, and what broke. Pact is empty.
+	Pacts  []PactID
+	Broken *BrokenData
 }
 
 // ChangeKind names a Change.
@@ -213,4 +217,6 @@ const (
 	ChangeCompleted ChangeKind = "completed"
 	ChangeAbandoned ChangeKind = "abandoned"
 	ChangeExpired   ChangeKind = "expired"
+
+	ChangeStreakBroken ChangeKind = "streak_broken"
 )

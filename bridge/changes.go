@@ -57,6 +57,9 @@ func (c *commit) changed(p pactwire.Pact) {
 }
 
 func (c *commit) change(ch *pactwire.Change) error {
+	if ch.Kind == pactwire.ChangeStreakBroken {
+		return c.broken(ch)
+	}
 	pact := ch.Pact
 	pact.Members = append([]pactwire.Member(nil), pact.Members...)
 	about := pactwire.MembershipData{MemberUserID: ch.Member, MemberUserName: ch.MemberName, Reason: ch.Reason}
@@ -104,5 +107,17 @@ func (c *commit) change(ch *pactwire.Change) error {
 	}
 	c.changed(pact)
 	c.states = append(c.states, pact.ID)
+	return nil
+}
+
+// broken says in each pact that shares a habit that a member's streak is over.
+func (c *commit) broken(ch *pactwire.Change) error {
+	for _, p := range ch.Pacts {
+		a := pactwire.Activity{PactID: p, Type: pactwire.StreakBroken, UserID: ch.User, UserName: ch.UserName}
+		if err := c.activity(&a, ch.Broken); err != nil {
+			return err
+		}
+	}
+	c.states = append(c.states, ch.Pacts...)
 	return nil
 }

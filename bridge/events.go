@@ -208,16 +208,9 @@ func (b *Bridge) streakBroken(ctx context.Context, id string, d *webhookData) er
 	}
 	return b.of(ctx, d.UserID, func() error {
 		return b.once(ctx, id, func(c *commit) error {
-			return c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakBroken, brokenData{d.HabitGoalID, d.HabitName, d.StreakDays})
+			return c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakBroken, pactwire.BrokenData{HabitGoalID: d.HabitGoalID, HabitName: d.HabitName, StreakDays: d.StreakDays})
 		})
 	})
-}
-
-// brokenData is the data of streak_broken.
-type brokenData struct {
-	HabitGoalID pactwire.GoalID `json:"habitGoalId"`
-	HabitName   string          `json:"habitName"`
-	StreakDays  int             `json:"streakDays"`
 }
 
 // userUpdated refreshes a name.

@@ -157,6 +157,11 @@ func (e *Embedded) Checkin(_ context.Context, tx Tx, req pactwire.CheckinRequest
 	if err != nil {
 		return pactwire.CheckinResult{}, err
 	}
+	if len(after.dates) != len(s.streak.dates) {
+		if err := e.appoint(tx, key, after, zone, req.ReceivedAt, day); err != nil {
+			return pactwire.CheckinResult{}, err
+		}
+	}
 	res.Streak = &up
 	e.series.put(key, &series{streak: after, last: row})
 	res.Checkin = row
@@ -194,6 +199,15 @@ func (e *Embedded) DeleteCheckin(_ context.Context, tx Tx, u pactwire.UserID, id
 	up, err := e.settle(tx, key, s.streak, after, day, &res)
 	if err != nil {
 		return pactwire.CheckinResult{}, err
+	}
+	if len(after.dates) != len(s.streak.dates) {
+		zone, err := e.zoneFor(tx, pactwire.CheckinRequest{UserID: u})
+		if err != nil {
+			return pactwire.CheckinResult{}, err
+		}
+		if err := e.appoint(tx, key, after, zone, at, noDay); err != nil {
+			return pactwire.CheckinResult{}, err
+		}
 	}
 	res.Streak = &up
 	e.series.put(key, &series{streak: after})

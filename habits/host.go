@@ -18,6 +18,7 @@ const (
 	hookCheckinUpserted = "checkin.upserted"
 	hookCheckinDeleted  = "checkin.deleted"
 	hookMilestone       = "streak.milestone"
+	hookBroken          = "streak.broken"
 	hookUserUpdated     = "user.updated"
 )
 
@@ -42,6 +43,7 @@ type Host struct {
 	store   HostStore
 	engine  *Embedded
 	service *Service
+	due     *Scheduler
 	outbox  *Outbox // nil = nobody to tell
 	secret  string
 	now     func() time.Time
@@ -69,6 +71,7 @@ func NewHost(store HostStore, cfg HostConfig, log *slog.Logger, reg prometheus.R
 	h.engine = NewEmbedded(store, EngineOptions{NoCache: cfg.NoCache})
 	store.OnRollback(h.engine.Forget)
 	h.service = NewService(h, store, h.engine, cfg.Service)
+	h.due = NewScheduler(h.service, store, log, reg)
 	return h, nil
 }
 
@@ -84,6 +87,7 @@ func (h *Host) Start(context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.done = cancel, make(chan struct{})
+	h.due.Start()
 	go h.run(ctx, h.done)
 	return nil
 }
@@ -98,6 +102,7 @@ func (h *Host) Stop(ctx context.Context) error {
 		return nil
 	}
 	stop()
+	h.due.Stop()
 	select {
 	case <-done:
 		return nil
@@ -135,6 +140,13 @@ func (h *Host) Do(ctx context.Context, fn func(Tx) ([]pactwire.Change, error)) e
 		}
 		var told pactwire.PactID
 		for _, c := range changes {
+			if c.Kind == pactwire.ChangeStreakBroken {
+				hook := brokenHook{UserID: c.User, UserName: c.UserName, BrokenData: *c.Broken}
+				if err := notify(tx, hookBroken, hook); err != nil {
+					return err
+				}
+				continue
+			}
 			if c.Pact.ID == told {
 				continue // once read again is enough
 			}
@@ -260,6 +272,13 @@ func (h *Host) remember(tx hostTx, req pactwire.CheckinRequest, res pactwire.Che
 		}
 	}
 	return nil
+}
+
+// brokenHook is the data of streak.broken.
+type brokenHook struct {
+	UserID   pactwire.UserID `json:"userId"`
+	UserName string          `json:"userName"`
+	pactwire.BrokenData
 }
 
 // milestoneHook is the data of streak.milestone.

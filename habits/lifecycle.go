@@ -214,12 +214,8 @@ func (s *Service) write(ctx context.Context, id pactwire.Identity, fn func(Tx) (
 		if err := ensureUser(tx, id.UserID, id.UserName); err != nil {
 			return nil, err
 		}
-		if err := tx.PutPact(p); err != nil {
-			return nil, fmt.Errorf("write pact %s: %w", p.ID, err)
-		}
-		s.engine.ForgetPact(p.ID)
-		if p, _, err = tx.Pact(p.ID); err != nil { // with names and habit filled in
-			return nil, fmt.Errorf("read pact %s again: %w", p.ID, err)
+		if p, err = s.put(tx, p, steps, s.now()); err != nil {
+			return nil, err
 		}
 		out = p
 		return changes(id, p, steps), nil
@@ -228,6 +224,22 @@ func (s *Service) write(ctx context.Context, id pactwire.Identity, fn func(Tx) (
 		return pactwire.Pact{}, err
 	}
 	return view(out, id.UserID), nil
+}
+
+// put writes a pact that steps have changed, and what will happen to it by itself, and returns it with names and habit filled in.
+func (s *Service) put(tx Tx, p pactwire.Pact, steps []step, now time.Time) (pactwire.Pact, error) {
+	if err := tx.PutPact(p); err != nil {
+		return p, fmt.Errorf("write pact %s: %w", p.ID, err)
+	}
+	if err := appointPact(tx, p, steps, now); err != nil {
+		return p, err
+	}
+	s.engine.ForgetPact(p.ID)
+	p, _, err := tx.Pact(p.ID)
+	if err != nil {
+		return p, fmt.Errorf("read pact %s again: %w", p.ID, err)
+	}
+	return p, nil
 }
 
 func changes(id pactwire.Identity, p pactwire.Pact, steps []step) []pactwire.Change {

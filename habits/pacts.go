@@ -224,6 +224,9 @@ func (s *Service) InviteCode(ctx context.Context, id pactwire.Identity, pact pac
 		if err != nil {
 			return nil, fmt.Errorf("write claim code for pact %s: %w", pact, err)
 		}
+		if err := tx.PutDue(dueKey(dueInvites, string(pact)), expires); err != nil {
+			return nil, fmt.Errorf("write the end of the invitations to pact %s: %w", pact, err)
+		}
 		return nil, nil
 	})
 	if err != nil {

@@ -209,6 +209,13 @@ func (s *Service) UpdateProfile(ctx context.Context, id pactwire.Identity, in pa
 	if err := validPatch(in); err != nil {
 		return pactwire.User{}, err
 	}
+	var kept []pactwire.StreakRow // whose ends move with the days
+	if s.engine != nil && (in.TimeZone != nil || in.DayStartsAt != nil) {
+		var err error
+		if kept, err = s.store.ReadStreaks(ctx, id.UserID); err != nil {
+			return pactwire.User{}, fmt.Errorf("read streaks of %s: %w", id.UserID, err)
+		}
+	}
 	var out pactwire.User
 	err := s.exec.Do(ctx, func(tx Tx) ([]pactwire.Change, error) {
 		u, _, err := tx.User(id.UserID)
@@ -221,6 +228,11 @@ func (s *Service) UpdateProfile(ctx context.Context, id pactwire.Identity, in pa
 		}
 		if s.engine != nil { // profiles alone are kept beside a remote habits-service
 			s.engine.ForgetUser(id.UserID)
+		}
+		for _, row := range kept {
+			if err := s.engine.move(tx, seriesKey{id.UserID, row.GoalID}, s.now()); err != nil {
+				return nil, err
+			}
 		}
 		return nil, notify(tx, hookUserUpdated, map[string]any{"userId": id.UserID})
 	})

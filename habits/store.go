@@ -14,6 +14,14 @@ type Tx interface {
 	GoalTx
 	PactTx
 	CheckinTx
+	DueTx
+}
+
+// DueTx makes and takes appointments.
+type DueTx interface {
+	PutDue(key string, at time.Time) error // insert or move; the zero time takes it away
+	// TakeDue takes an appointment away and reports whether it stood, at that very time.
+	TakeDue(d pactwire.Due) (bool, error)
 }
 
 // UserTx reads and writes people.
@@ -90,6 +98,7 @@ type HostTx interface {
 // HostStore is the store of a habits-service that runs as a process of its own.
 type HostStore interface {
 	Store
+	DueStore
 	WebhookStore
 	// Submit runs fn in the next group commit; fn may run more than once, done runs after the commit and must not block.
 	Submit(ctx context.Context, fn func(HostTx) error, done func(error)) error

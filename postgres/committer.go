@@ -322,6 +322,7 @@ func (t *Tx) flush(commit bool) error {
 		return err
 	}
 	t.flushStreaks(&b)
+	t.flushDues(&b)
 	for _, p := range t.posts {
 		b.Queue(p.sql, p.args...)
 	}

@@ -51,6 +51,7 @@ type memory struct {
 	tellable  map[int64]bool
 	pending   map[int64]bool
 	received  map[pactwire.Inbound]bool
+	dues      map[string]due
 	numbers   []int64
 	used      int // of numbers
 
@@ -91,7 +92,7 @@ func (t *Tx) forgetAll() {
 		pacts: map[pactwire.PactID]*pact{}, goals: map[pactwire.GoalID]*goal{},
 		active: map[userGoal][]pactwire.PactID{}, dates: map[userGoal][]pactwire.LocalDate{},
 		recent: map[userGoal]int32{}, checkins: map[userGoalDay]*checkin{}, announced: map[userGoal]*announced{},
-		streaks: map[userGoal]pactwire.StreakRow{}, tellable: map[int64]bool{}, pending: map[int64]bool{}, received: map[pactwire.Inbound]bool{},
+		streaks: map[userGoal]pactwire.StreakRow{}, tellable: map[int64]bool{}, pending: map[int64]bool{}, received: map[pactwire.Inbound]bool{}, dues: map[string]due{},
 		log: t.log[:0], puts: t.puts[:0], posts: t.posts[:0], numbers: t.numbers[:0],
 	}
 	t.locked, t.highest = map[int64]struct{}{}, 0

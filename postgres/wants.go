@@ -29,6 +29,7 @@ type wants struct {
 	tellable  map[int64]none
 	pending   map[int64]none
 	received  map[pactwire.Inbound]none
+	dues      map[string]none
 	numbers   int
 }
 
@@ -39,7 +40,7 @@ func (w *wants) ready() {
 	w.locks, w.looks = map[name]none{}, map[name]none{}
 	w.commands, w.users, w.pacts, w.goals = map[commandKey]none{}, map[pactwire.UserID]none{}, map[pactwire.PactID]none{}, map[pactwire.GoalID]none{}
 	w.active, w.dates, w.recent, w.announced = map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}
-	w.received = map[pactwire.Inbound]none{}
+	w.received, w.dues = map[pactwire.Inbound]none{}, map[string]none{}
 	w.checkins, w.tellable, w.pending = map[userGoalDay]none{}, map[int64]none{}, map[int64]none{}
 }
 
@@ -187,6 +188,7 @@ func (t *Tx) queueReads(b *pgx.Batch, w *wants) {
 	}
 	t.queueCommands(b, w)
 	t.queueReceived(b, w)
+	t.queueDues(b, w)
 	t.queueUsers(b, w)
 	t.queuePacts(b, w)
 	t.queueGoals(b, w)

@@ -41,9 +41,10 @@ type node struct {
 	hub      *delivery.Hub
 	broker   *broker.Server
 	api      *httpapi.Server
-	service  *habits.Service  // nil with a remote habits-service
-	engine   *habits.Embedded // nil with a remote habits-service
-	client   *habits.Client   // nil with the embedded one
+	service  *habits.Service   // nil with a remote habits-service
+	engine   *habits.Embedded  // nil with a remote habits-service
+	due      *habits.Scheduler // and so is this
+	client   *habits.Client    // nil with the embedded one
 	stopping sync.Once
 }
 
@@ -104,6 +105,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
 	var current bridge.Streaks
 	if !remote {
+		n.due = habits.NewScheduler(n.service, n.store, log, n.reg)
 		current = streaks{n.service}
 	}
 	n.hub = delivery.New(delivery.Config{
@@ -270,6 +272,9 @@ func (n *node) Start(ctx context.Context) error {
 	if err := n.bridge.Start(ctx); err != nil {
 		return err
 	}
+	if n.due != nil {
+		n.due.Start()
+	}
 	if err := n.tracker.Start(ctx); err != nil {
 		return fmt.Errorf("presence: %w", err)
 	}
@@ -288,6 +293,9 @@ func (n *node) Stop(ctx context.Context) {
 		}
 		if err := n.tracker.Stop(ctx); err != nil {
 			n.log.Warn("stop presence", "error", err)
+		}
+		if n.due != nil {
+			n.due.Stop()
 		}
 		n.bridge.Stop()
 		if err := n.hub.Stop(ctx); err != nil {

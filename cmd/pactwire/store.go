@@ -21,6 +21,7 @@ import (
 type store interface {
 	bridge.Store
 	habits.Store
+	habits.DueStore
 	delivery.Log
 	delivery.SessionStore
 	delivery.Owners

@@ -36,6 +36,7 @@ type Store interface {
 	bridge.SocialStore
 	habits.Store
 	habits.WebhookStore
+	habits.DueStore
 	delivery.Log
 	delivery.SessionStore
 	delivery.Owners
@@ -61,7 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		tests []test
 	}{
 		{"commit", commitTests}, {"log", logTests}, {"commands", commandTests}, {"habits", habitsTests},
-		{"checkins", checkinTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests}, {"devices", deviceTests},
+		{"checkins", checkinTests}, {"due", dueTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests}, {"devices", deviceTests},
 		{"prune", pruneTests}, {"social", socialTests}, {"properties", propertyTests},
 	}
 	for _, g := range groups {

@@ -297,9 +297,10 @@ func (t *Tracker) person(u pactwire.UserID) *person {
 	return p
 }
 
-// release forgets who is offline and saved.
+// release forgets who is offline and saved. The end of a grace may name a person who was forgotten meanwhile, and came back as
+// another.
 func (t *Tracker) release(p *person) {
-	if p.idle() {
+	if t.people[p.user] == p && p.idle() {
 		t.floor = max(t.floor, p.version) // who comes back within this millisecond must not get the same again
 		delete(t.people, p.user)
 	}

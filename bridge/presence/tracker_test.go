@@ -184,6 +184,24 @@ func TestPromise6PresenceIsTrue(t *testing.T) {
 		h.Arrive(phone(2))
 		h.want(active)
 	})
+	run(t, "the grace of a visit before does not end this one", func(t *testing.T, h *house) {
+		h.Arrive(phone(1))
+		h.Leave(phone(1)) // its grace ends after 10 s
+		h.Arrive(phone(2))
+		h.Say(phone(2), offline)
+		h.Leave(phone(2)) // gone for good, and forgotten when that is saved
+		wait(grace / 2)
+		h.take()
+		h.Arrive(phone(3))
+		h.want(active)
+		wait(grace)
+		if n := h.Online(); n != 1 {
+			t.Errorf("%d online", n)
+		}
+		h.Leave(phone(3))
+		wait(grace)
+		h.want(offline)
+	})
 	run(t, "an explicit offline of one device leaves the other", func(t *testing.T, h *house) {
 		h.Arrive(phone(1))
 		h.Arrive(web(2))

@@ -15,7 +15,7 @@ import (
 // bench is a server with a pact of alice and bob, and alice listening.
 func pair(t *testing.T, v byte) (*testkit.Server, pactwire.PactID, *client) {
 	t.Helper()
-	s := testkit.Start(t, nil)
+	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "0"}) // nothing here is about the rate
 	p := s.NewPact("alice", "bob").ID
 	c := connect(t, s, opts{user: "alice", id: "a", v: v})
 	c.mustSub("users/alice/#", "pacts/+/activity")
@@ -34,6 +34,7 @@ func errorData(t *testing.T, e pactwire.Event) (d struct {
 }
 
 func TestCommandRefusals(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s, p, c := pair(t, v)
 		base := len(s.Activities("alice", p))
@@ -106,6 +107,7 @@ func TestCommandRefusals(t *testing.T) {
 }
 
 func TestEveryQoSIsJournalled(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s, p, c := pair(t, v)
 		topic := "pacts/" + string(p) + "/messages"
@@ -145,6 +147,7 @@ func TestEveryQoSIsJournalled(t *testing.T) {
 }
 
 func TestTrapQoS2BeforePubrel(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s, p, c := pair(t, v)
 		o := opts{user: "alice", id: "q2", v: v, keep: true}
@@ -179,6 +182,7 @@ func TestTrapQoS2BeforePubrel(t *testing.T) {
 }
 
 func TestResponseTopic(t *testing.T) {
+	t.Parallel()
 	s, p, c := pair(t, 5)
 	inbox := len(s.Inbox("alice"))
 	topic := "pacts/" + string(p) + "/messages"
@@ -221,6 +225,7 @@ func TestResponseTopic(t *testing.T) {
 }
 
 func TestTrapTopicAlias(t *testing.T) {
+	t.Parallel()
 	s, p, c := pair(t, 5)
 	base := len(s.Activities("alice", p))
 	for _, topic := range []string{"", "pacts/" + string(p) + "/messages"} {
@@ -237,6 +242,7 @@ func TestTrapTopicAlias(t *testing.T) {
 }
 
 func TestPromise2Once(t *testing.T) {
+	t.Parallel()
 	s, p, c := pair(t, 5)
 	topic := "pacts/" + string(p) + "/checkins"
 	base := len(s.Activities("alice", p))

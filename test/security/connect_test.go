@@ -15,6 +15,7 @@ import (
 )
 
 func TestTrapWills(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := string(s.NewPact("alice", "bob").ID)
 	own, fine := "users/alice/presence", `{"status":"offline"}`
@@ -59,6 +60,7 @@ func TestTrapWills(t *testing.T) {
 
 // A retained will, and the will of who may not write there, reach nobody.
 func TestTrapWillReachesNobody(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"presence.grace": "100ms"})
 	pact := s.NewPact("alice", "bob")
 	bob := connect(t, s, opts{user: "bob", v: 5})
@@ -81,6 +83,7 @@ func TestTrapWillReachesNobody(t *testing.T) {
 }
 
 func TestTrapTokens(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	now := time.Now()
 	claims := func(extra jwt.MapClaims) jwt.MapClaims {
@@ -120,6 +123,7 @@ func TestTrapTokens(t *testing.T) {
 }
 
 func TestTrapTokenExpiryCuts(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	s.NewPact("alice", "bob")
 	for _, v := range []byte{4, 5} {
@@ -139,6 +143,7 @@ func TestTrapTokenExpiryCuts(t *testing.T) {
 
 // The warning comes 60 s before the end; one who has less left when they connect is told as soon as they listen.
 func TestTokenExpiringIsTold(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	exp := time.Unix(time.Now().Add(63*time.Second).Unix(), 0)
 	c := connect(t, s, opts{user: "alice", token: testkit.Sign(jwt.MapClaims{"id": "alice", "exp": exp.Unix()}), v: 5})
@@ -157,6 +162,7 @@ func TestTokenExpiringIsTold(t *testing.T) {
 }
 
 func TestConnackAnnouncesLimits(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.keepalive_min": "15s", "limits.keepalive_max": "20m", "lab.enabled": "true"})
 	for _, c := range []struct{ asked, want uint16 }{{0, 1200}, {1, 15}, {15, 0}, {60, 0}, {1200, 0}, {1201, 1200}, {43691, 1200}, {65535, 1200}} {
 		cl, ack := try(t, s, opts{user: "alice", v: 5, keepalive: c.asked})
@@ -202,6 +208,7 @@ func TestConnackAnnouncesLimits(t *testing.T) {
 
 // The id that was assigned is the client's own: it can come back with it.
 func TestAssignedIDComesBack(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	c, ack := try(t, s, opts{user: "alice", v: 5, props: prop32(propExpiry, 600)})
 	id, _ := ack.props[propAssignedID].(string)
@@ -213,6 +220,7 @@ func TestAssignedIDComesBack(t *testing.T) {
 }
 
 func TestTrapSeventeenthConnection(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	var last *client
 	for i := range 16 {
@@ -234,6 +242,7 @@ func TestTrapSeventeenthConnection(t *testing.T) {
 }
 
 func TestTrapClientIDOfAnotherUser(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	pact := s.NewPact("alice", "bob")
 	o := opts{user: "alice", id: "phone", v: 5, keep: true, props: prop32(propExpiry, 600)}
@@ -265,6 +274,7 @@ func TestTrapClientIDOfAnotherUser(t *testing.T) {
 }
 
 func TestTrapTakeoverOfManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"presence.grace": "5s"})
 	pact := s.NewPact("alice", "bob")
 	bob := connect(t, s, opts{user: "bob"})

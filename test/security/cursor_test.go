@@ -16,6 +16,7 @@ import (
 // Both directions have packet ids of their own: a publish with the id of a message that is under way acknowledges nothing,
 // and neither do packets that belong to no exchange.
 func TestTrapOnePacketIDForBothDirections(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -53,6 +54,7 @@ func TestTrapOnePacketIDForBothDirections(t *testing.T) {
 
 // A wildcard session that was away when its owner joined a pact begins there with the owner's own partner_joined.
 func TestJoinedWhileAway(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		c := connect(t, s, kept(v))
@@ -85,6 +87,7 @@ func TestJoinedWhileAway(t *testing.T) {
 
 // Removed and taken in again while a session was away: it goes on without a hole.
 func TestRemovedAndBackWhileAway(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "carol", "bob").ID
 	c := connect(t, s, kept(5))
@@ -115,6 +118,7 @@ func TestRemovedAndBackWhileAway(t *testing.T) {
 
 // Removed and taken in again while connected with a wildcard: it flows again.
 func TestRemovedAndBackWhileConnected(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "carol", "bob").ID
 	c := connect(t, s, kept(5))
@@ -142,6 +146,7 @@ func TestRemovedAndBackWhileConnected(t *testing.T) {
 
 // One who comes with less than a minute left is told as soon as the session speaks.
 func TestTokenExpiringOnResume(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	c := connect(t, s, kept(5))
 	c.mustSub("users/bob/inbox")
@@ -153,6 +158,7 @@ func TestTokenExpiringOnResume(t *testing.T) {
 }
 
 func TestPactListOnSubscribe(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := string(s.NewPact("alice", "bob").ID)
 	for _, f := range []string{"users/bob/pacts", "users/bob/#"} {

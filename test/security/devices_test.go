@@ -79,6 +79,7 @@ func (c *counted) Read(b []byte) (int, error) {
 
 // A radio that sends a check-in is on for as long as its bytes take: done at QoS 1 and its PUBACK are 53.
 func TestDeviceCheckinIsFiftyThreeBytes(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	x := newThing(t, s, s.NewPact("alice", "bob").ID)
 	if len(x.ID) != 22 {
@@ -114,6 +115,7 @@ func TestDeviceCheckinIsFiftyThreeBytes(t *testing.T) {
 }
 
 func TestDeviceAnswersGoToItsRepliesAndToTheOwnersInbox(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		x := newThing(t, s, s.NewPact("alice", "bob").ID)
@@ -161,6 +163,7 @@ func TestDeviceAnswersGoToItsRepliesAndToTheOwnersInbox(t *testing.T) {
 }
 
 func TestDeviceResponseTopicAndCorrelation(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	x := newThing(t, s, s.NewPact("alice", "bob").ID)
 	c := x.listening(t, 5)
@@ -201,6 +204,7 @@ func encode(t *testing.T, v any) string {
 
 // Everything that a device may say, and a clock that it cannot trust.
 func TestDevicePayloadsAndBrokenClocks(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	today := time.Now().UTC().Format(time.DateOnly)
 	earlier := time.Now().Add(-3 * 24 * time.Hour).UTC().Format(time.DateOnly)
@@ -259,6 +263,7 @@ func TestDevicePayloadsAndBrokenClocks(t *testing.T) {
 }
 
 func TestDeviceLastSeenAndBattery(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	pact := s.NewPact("alice", "bob").ID
 	x := newThing(t, s, pact)
@@ -297,6 +302,7 @@ func TestDeviceLastSeenAndBattery(t *testing.T) {
 
 // Of a secret nothing is left but its hash: not in the database, not in the log, not in a list.
 func TestTrapDeviceSecretIsNowhere(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"log.level": "debug"})
 	x := newThing(t, s, s.NewPact("alice", "bob").ID)
 	connect(t, s, x.opts(5)).pub(x.checkins(), "done")
@@ -322,6 +328,7 @@ func TestTrapDeviceSecretIsNowhere(t *testing.T) {
 }
 
 func TestTrapDeviceCredentials(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	x, y := newThing(t, s, p), newThing(t, s, p)
@@ -352,6 +359,7 @@ func TestTrapDeviceCredentials(t *testing.T) {
 
 // A device may say one thing and hear one thing. Everything else is refused, and nobody hears of it.
 func TestTrapDeviceReachesNothingElse(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -409,6 +417,7 @@ func TestTrapDeviceReachesNothingElse(t *testing.T) {
 
 // Whatever a device calls itself, and however often it connects, its owner's phone stays and can come.
 func TestTrapDeviceLocksNobodyOut(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.connections_per_user": "2"})
 	p := s.NewPact("alice", "bob").ID
 	x := newThing(t, s, p)
@@ -439,6 +448,7 @@ func TestTrapDeviceLocksNobodyOut(t *testing.T) {
 }
 
 func TestDeviceIsNoPresence(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"presence.grace": "100ms"})
 	p := s.NewPact("alice", "bob").ID
 	x := newThing(t, s, p)
@@ -456,6 +466,7 @@ func TestDeviceIsNoPresence(t *testing.T) {
 }
 
 func TestDeviceRevokedIsCutAtOnce(t *testing.T) {
+	t.Parallel()
 	for v, want := range map[byte]struct{ cut, refused byte }{4: {0, 5}, 5: {0x87, 0x86}} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -493,6 +504,7 @@ func TestDeviceRevokedIsCutAtOnce(t *testing.T) {
 
 // The owner leaves: denied. The pact ends: conflict. The device stays what it is.
 func TestDeviceOfAPactThatIsOver(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	left, ended := s.NewPact("alice", "bob", "carol").ID, s.NewPact("alice", "bob").ID
 	x, y := newThing(t, s, left), newThing(t, s, ended)
@@ -524,6 +536,7 @@ func TestDeviceOfAPactThatIsOver(t *testing.T) {
 
 // A persistent session of a device holds its subscription; answers that it was not there for are in its owner's inbox.
 func TestDeviceSessionComesBack(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	x := newThing(t, s, s.NewPact("alice", "bob").ID)
 	o := x.opts(4)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestLabIsPlainMQTT(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
 	p := string(s.NewPact("alice", "bob").ID)
 	lab := []string{"lab"}
@@ -98,6 +99,7 @@ func TestLabIsPlainMQTT(t *testing.T) {
 
 // Without lab.enabled the role means nothing.
 func TestLabIsOffByDefault(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	c := connect(t, s, opts{user: "lara", roles: []string{"lab"}, v: 5})
 	if got := c.sub("#", "weather"); got[0] != 0x87 || got[1] != 0x87 {
@@ -109,6 +111,7 @@ func TestLabIsOffByDefault(t *testing.T) {
 }
 
 func TestTrapLabTakeoverOfManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
 	const many = 100
 	clients := make([]*client, many)

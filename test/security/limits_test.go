@@ -13,6 +13,7 @@ import (
 
 // Sixty at once do not slip past a bound that sixteen in a row keep to.
 func TestTrapConnectionsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	for _, who := range []opts{{user: "alice"}, {user: "olga", roles: []string{"operator"}}} {
 		const many = 60
@@ -44,6 +45,7 @@ func TestTrapConnectionsAtOnce(t *testing.T) {
 }
 
 func TestSessionExpiry(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.session_expiry": "1h"})
 	ask := func(id string, keep bool, expiry uint32) (*client, packet) {
 		t.Helper()
@@ -96,6 +98,7 @@ func TestSessionExpiry(t *testing.T) {
 
 // A connection that takes its own session over gets what the older had not acknowledged, again and in order.
 func TestTakeoverResumes(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -126,6 +129,7 @@ func TestTakeoverResumes(t *testing.T) {
 // What waits for a member's window when they are removed is never sent, whatever they acknowledge, and neither is it when
 // they come back.
 func TestTrapRevocationReachesTheQueue(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	pact := s.NewPact("alice", "bob", "carol").ID
 	p := string(pact)
@@ -166,6 +170,7 @@ func TestTrapRevocationReachesTheQueue(t *testing.T) {
 
 // Presence of a pact ends with membership, in both directions.
 func TestRevocationEndsPresence(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"presence.grace": "100ms"})
 	pact := s.NewPact("alice", "bob", "carol").ID
 	p := string(pact)
@@ -199,6 +204,7 @@ func TestRevocationEndsPresence(t *testing.T) {
 
 // One command, sent by many at once, is one.
 func TestPromise2OnceForManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	base := len(s.Activities("alice", p))
@@ -230,6 +236,7 @@ func TestPromise2OnceForManyAtOnce(t *testing.T) {
 
 // Members of an ended pact read on; their commands meet a conflict.
 func TestEndedPact(t *testing.T) {
+	t.Parallel()
 	for v, want := range map[byte]byte{4: 0, 5: 0x80} {
 		s, p, c := pair(t, v)
 		s.Must("alice", "POST", "/v1/pacts/"+string(p)+"/abandon", nil, nil)
@@ -251,6 +258,7 @@ func TestEndedPact(t *testing.T) {
 
 // MQTT 5 AUTH with method jwt gives a connection a new token in place.
 func TestAuthRefreshesTheToken(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	short := testkit.TokenFor("alice", 3e9)
 	c := connect(t, s, opts{user: "alice", token: short, v: 5, id: "r", props: propStr(0x15, "jwt")})

@@ -130,6 +130,7 @@ func hostilities() []hostile {
 // The truncated SUBSCRIBE ended the process of the bare library; nothing may. Whoever says such a thing is cut off or
 // refused, and a good client beside it notices nothing.
 func TestTrapTruncatedSubscribe(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.connect_timeout": "2s", "limits.connections_per_user": "1000"})
 	p := string(s.NewPact("alice", "bob").ID)
 	pid := s.PID()
@@ -184,6 +185,7 @@ func TestTrapTruncatedSubscribe(t *testing.T) {
 
 // Who connects and says nothing, half a CONNECT, or one byte at a time, is cut off.
 func TestTrapSilence(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.connect_timeout": "1s"})
 	whole := connectPacket(opts{user: "alice", v: 5, token: testkit.Token("alice")})
 	for name, b := range map[string][]byte{"nothing": nil, "half a CONNECT": whole[:len(whole)/2], "64 KiB announced": {0x10, 0x80, 0x80, 4}, "a byte": {0x10}} {

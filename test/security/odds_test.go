@@ -13,6 +13,7 @@ import (
 
 // Commands over the rate are slowed and not lost, and nobody else's are.
 func TestOverTheRateIsSlowed(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "20", "limits.commands_burst": "5"})
 	p := s.NewPact("alice", "bob").ID
 	base := len(s.Activities("alice", p))
@@ -45,6 +46,7 @@ func TestOverTheRateIsSlowed(t *testing.T) {
 }
 
 func TestClientIDsOfEachKind(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
 	for _, roles := range [][]string{nil, {"lab"}, {"operator"}} {
 		for _, v := range []byte{4, 5} {
@@ -64,6 +66,7 @@ func TestClientIDsOfEachKind(t *testing.T) {
 
 // A thing has no presence, whatever it subscribes to.
 func TestThingsHaveNoPresence(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"presence.grace": "100ms"})
 	p := s.NewPact("alice", "bob").ID
 	bob := connect(t, s, opts{user: "bob"})
@@ -84,6 +87,7 @@ func TestThingsHaveNoPresence(t *testing.T) {
 }
 
 func TestSubscriptionIdentifiers(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	c := connect(t, s, opts{user: "bob", v: 5})
@@ -106,6 +110,7 @@ func TestSubscriptionIdentifiers(t *testing.T) {
 
 // Operators read and never write; broker figures are theirs alone.
 func TestOperators(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	base := len(s.Activities("alice", p))
@@ -133,6 +138,7 @@ func TestOperators(t *testing.T) {
 
 // The id of the token is the person: sub stands in for it, user names and payloads do not.
 func TestIdentityComesFromTheToken(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	s.NewPact("alice", "bob")
 	exp := time.Now().Add(time.Hour).Unix()

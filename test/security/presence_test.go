@@ -22,6 +22,7 @@ func seen(c *client, p pactwire.PactID, u pactwire.UserID) (out []pactwire.Prese
 }
 
 func TestPromise6PresenceIsTrue(t *testing.T) {
+	t.Parallel()
 	const grace = 300 * time.Millisecond
 	s := testkit.Start(t, map[string]string{"presence.grace": grace.String()})
 	p := s.NewPact("alice", "bob").ID

@@ -28,6 +28,7 @@ func revoke(t *testing.T, s *testkit.Server, in pactwire.RevocationInput) (rev p
 
 // A revoked token opens nothing any more, and what it had opened is cut at once.
 func TestTrapRevokedToken(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
 	s.NewPact("alice", "bob")
 	now := time.Now()
@@ -86,6 +87,7 @@ func TestTrapRevokedToken(t *testing.T) {
 
 // Everything that was issued to a person before is worthless; a new token works, and so do others'.
 func TestTrapRevokedPerson(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
 	p := s.NewPact("alice", "bob").ID
 	hourAgo := time.Now().Add(-time.Hour)
@@ -115,6 +117,7 @@ func TestTrapRevokedPerson(t *testing.T) {
 }
 
 func TestLogout(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	one, two := tokenOf("alice", "one", time.Now()), tokenOf("alice", "two", time.Now())
 	a, b := connect(t, s, opts{user: "alice", token: one, id: "a"}), connect(t, s, opts{user: "alice", token: two, id: "b"})
@@ -134,6 +137,7 @@ func TestLogout(t *testing.T) {
 
 // Only operators revoke for others, and people learn nothing of the list.
 func TestTrapRevocationIsForOperators(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		if code, _, err := s.Call("alice", method, "/v1/revocations", map[string]string{"userId": "bob"}); err != nil || code != http.StatusForbidden {
@@ -147,6 +151,7 @@ func TestTrapRevocationIsForOperators(t *testing.T) {
 
 // A token of another app of the same issuer is none of ours; a refresh does not change the brand either.
 func TestTrapBrandMismatch(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, map[string]string{"auth.jwt.brand": "habits"})
 	token := func(claims jwt.MapClaims) string {
 		claims["id"], claims["exp"] = "alice", time.Now().Add(time.Hour).Unix()

@@ -38,6 +38,7 @@ func upTo(from, to pactwire.Seq) (out []pactwire.Seq) {
 }
 
 func TestPromise4NothingMissed(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		for _, filter := range []string{"pacts/+/activity", "pacts/%s/activity", "pacts/%s/#"} {
 			s := testkit.Start(t, nil)
@@ -96,6 +97,7 @@ func TestPromise4NothingMissed(t *testing.T) {
 
 // Unacknowledged messages come again with DUP; acknowledged ones do not.
 func TestResumeSendsUnackedAgain(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -131,6 +133,7 @@ func TestResumeSendsUnackedAgain(t *testing.T) {
 }
 
 func TestAfterUserProperty(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	say(t, s, p, 8) // seq 3…10
@@ -172,6 +175,7 @@ func TestAfterUserProperty(t *testing.T) {
 }
 
 func TestOverlappingFiltersDeliverOnce(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	c := connect(t, s, opts{user: "bob", v: 5})
@@ -197,6 +201,7 @@ func TestOverlappingFiltersDeliverOnce(t *testing.T) {
 }
 
 func TestReceiveMaximumIsHonoured(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	for _, most := range []uint16{1, 3} {
@@ -233,6 +238,7 @@ func TestReceiveMaximumIsHonoured(t *testing.T) {
 }
 
 func TestMaximumPacketSizeIsHonoured(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	c := connect(t, s, opts{user: "bob", v: 5, props: prop32(propMaxPacket, 600)})
@@ -254,6 +260,7 @@ func TestMaximumPacketSizeIsHonoured(t *testing.T) {
 }
 
 func TestQoS0SubscriberIsLiveOnly(t *testing.T) {
+	t.Parallel()
 	for _, v := range []byte{4, 5} {
 		s := testkit.Start(t, nil)
 		p := s.NewPact("alice", "bob").ID
@@ -286,6 +293,7 @@ func TestQoS0SubscriberIsLiveOnly(t *testing.T) {
 // After SUBACK come the state, then the presence of every member, with the retain flag; and again when the session is
 // resumed; Retain Handling 2 asks for none.
 func TestSnapshotsOnSubscribe(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	root := "pacts/" + string(p)
@@ -344,6 +352,7 @@ func TestSnapshotsOnSubscribe(t *testing.T) {
 }
 
 func TestAutoJoin(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := s.NewPact("alice", "bob").ID
 	o := kept(5)

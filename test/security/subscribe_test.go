@@ -13,6 +13,7 @@ import (
 )
 
 func TestTrapWildcardsOfEachRole(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := string(s.NewPact("alice", "bob").ID)
 	const denied, shared = 0x87, 0x9e
@@ -97,6 +98,7 @@ func TestTrapWildcardsOfEachRole(t *testing.T) {
 }
 
 func TestEachFilterHasItsOwnCode(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := string(s.NewPact("alice", "bob").ID)
 	for v, want := range map[byte][]byte{4: {1, 0x80, 0x80, 1, 0x80}, 5: {1, 0x87, 0x9e, 1, 0x87}} {
@@ -117,6 +119,7 @@ func TestEachFilterHasItsOwnCode(t *testing.T) {
 }
 
 func TestTrapSixtyFifthSubscription(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	for v, want := range map[byte]byte{4: 0x80, 5: 0x97} {
 		c := connect(t, s, opts{user: "alice", v: v})
@@ -137,6 +140,7 @@ func TestTrapSixtyFifthSubscription(t *testing.T) {
 // An outsider with every wildcard that is granted to anyone gets nothing, while members get all, also of a pact that is
 // made and joined later, from their own partner_joined; and the operator sees everything live.
 func TestPromise5MembersOnly(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	old := s.NewPact("alice", "bob").ID
 	wild := []string{"pacts/#", "pacts/+/activity", "pacts/+/state", "pacts/+/presence/+"}
@@ -207,6 +211,7 @@ func TestPromise5MembersOnly(t *testing.T) {
 
 // A pact that is not yours and one that does not exist look the same.
 func TestPromise5ForeignLooksUnknown(t *testing.T) {
+	t.Parallel()
 	s := testkit.Start(t, nil)
 	p := string(s.NewPact("alice", "bob").ID)
 	unknown := strings.Repeat("z", len(p))
@@ -240,6 +245,7 @@ func TestPromise5ForeignLooksUnknown(t *testing.T) {
 }
 
 func TestTrapRevocationTakesEffectAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, filter := range []string{"exact", "everything of it", "wildcard"} {
 		for _, v := range []byte{4, 5} {
 			t.Run(fmt.Sprint(filter, " ", v), func(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	lookEvery = 250 * time.Millisecond
-	lookTime  = time.Second     // the database is away when it does not answer within this
-	bindTime  = 3 * time.Second // how long the start waits for a node of the same name to be gone
-	lockSpace = 0x70616374      // "pact": the first half of the advisory locks of nodes
+	lookEvery = 200 * time.Millisecond
+	lookTime  = 800 * time.Millisecond // the database is away when it does not answer within this
+	bindTime  = 3 * time.Second        // how long the start waits for a node of the same name to be gone
+	lockSpace = 0x70616374             // "pact": the first half of the advisory locks of nodes
 )
 
 // health watches the database on a connection of its own, so that everyone else is refused at once while it is away instead

@@ -32,6 +32,7 @@ type Publisher interface {
 type Config struct {
 	Remote     bool          // the habits-service is another process
 	Shared     bool          // other nodes write to the same store, so what a transaction decides by is read in it
+	Turns      Turns         // whose journal to work on, where nodes share the store; nil = everybody's
 	Secret     string        // whsec_…, that signs events; "" = none are taken
 	PacketSize int           // answers are split to fit
 	Retention  time.Duration // of the log; 0 = for ever

@@ -149,6 +149,12 @@ func openScripted(t *testing.T, path string, s *script, cfg bridge.Config) *node
 	if err != nil {
 		t.Fatal(err)
 	}
+	return scripted(t, db, s, cfg)
+}
+
+// scripted is a node on a store that is open.
+func scripted(t *testing.T, db *sqlite.DB, s *script, cfg bridge.Config) *node {
+	t.Helper()
 	cfg.Remote = true
 	cfg.LocalDay = func(_ bridge.Tx, _ pactwire.UserID, at time.Time) (pactwire.LocalDate, string, error) {
 		return pactwire.LocalDate(at.UTC().Format(time.DateOnly)), "UTC", nil

@@ -22,7 +22,9 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 		answer, err := w.record(ctx, rec, req, res, refusal)
 		if err == nil {
 			w.pending.Dec()
-			w.deliver(rec.ID, *answer)
+			if answer != nil {
+				w.deliver(rec.ID, *answer)
+			}
 			return true
 		}
 		if ctx.Err() != nil {
@@ -35,7 +37,8 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 	}
 }
 
-// record makes one attempt to commit what a command came to.
+// record makes one attempt to commit what a command came to. Without an answer it had one: of an attempt before, whose outcome
+// nobody knew, or of another node.
 func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req request, res pactwire.CheckinResult, refusal error) (*pactwire.Event, error) {
 	cmd := &req.Command
 	awaited := cmd.Answer.Silent
@@ -43,7 +46,13 @@ func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req re
 	var answer *pactwire.Event
 	done := make(chan error, 1)
 	err := w.b.store.Submit(ctx, func(tx Tx) (err error) {
-		c = w.b.begin(tx)
+		c, answer = w.b.begin(tx), nil
+		if _, err := tx.Head(pactwire.InboxOf(rec.User)); err != nil { // the person first, as everywhere
+			return err
+		}
+		if pending, err := tx.PendingCommand(rec.ID); err != nil || !pending {
+			return err
+		}
 		// Who waited over HTTP and went finds the answer in the inbox.
 		cmd.Answer.Silent = awaited && w.claim(rec.ID)
 		typ, data := pactwire.EventCheckinLogged, any(nil)

@@ -26,6 +26,8 @@ type Tx interface {
 	PutCommand(c pactwire.CommandRecord) error
 	// FinishCommand stores the final answer of a journalled command.
 	FinishCommand(id int64, answer []byte, at time.Time) error
+	// PendingCommand reports whether a journalled command still has no answer.
+	PendingCommand(id int64) (bool, error)
 	// TellCommand notes that the sender was told that a command is pending, and reports whether this is the first time and
 	// the command still has no answer.
 	TellCommand(id int64) (first bool, err error)

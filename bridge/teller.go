@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -8,6 +9,9 @@ import (
 
 // tellPage bounds the pending commands that are read at once to tell their senders.
 const tellPage = 100
+
+// tellAgain is after how many looks the journal is gone through from its beginning, where nodes share it.
+const tellAgain = 10
 
 // tell tells the senders of check-ins that have no answer Config.Told after their commit that they are pending, once.
 // It goes through the journal in order of acceptance, so it holds one page and no timer a command.
@@ -20,10 +24,7 @@ func (w *worker) tell() {
 			continue
 		}
 		if len(recs) == 0 {
-			select {
-			case <-ctx.Done():
-			case <-w.tells:
-			}
+			cursor = w.rest(ctx, cursor)
 			continue
 		}
 		for i := range recs {
@@ -35,6 +36,24 @@ func (w *worker) tell() {
 			cursor = recs[i].ID
 		}
 	}
+}
+
+// rest waits for news in the journal and says from where to go on. Other nodes' news come unsaid, and their numbers may be
+// committed out of order.
+func (w *worker) rest(ctx context.Context, cursor int64) int64 {
+	if w.b.cfg.Turns == nil {
+		select {
+		case <-ctx.Done():
+		case <-w.tells:
+		}
+		return cursor
+	}
+	pause(ctx, w.b.cfg.Told/2)
+	w.rests++
+	if w.rests%tellAgain == 0 {
+		return 0
+	}
+	return cursor
 }
 
 // tellPending tells one sender. Whether the command still has no answer, and whether this is the first time, is decided

@@ -35,6 +35,7 @@ type worker struct {
 	tasks    sync.WaitGroup
 	scans    chan struct{} // of size 1: there may be room for persons without a lane
 	tells    chan struct{} // of size 1: something was journalled
+	rests    int           // of the teller
 	retries  prometheus.Counter
 	pending  prometheus.Gauge
 
@@ -44,12 +45,15 @@ type worker struct {
 	behind   bool // the journal may hold commands of persons without a lane
 	overflow int  // counts the persons who found no lane
 	waiters  map[int64][]*waiter
+	ended    []int64 // turns of lanes that have ended
 }
 
 // lane is the work on one person's journal.
 type lane struct {
-	more bool          // the journal has grown since the lane looked last; under worker.mu
-	done chan struct{} // closed at its end
+	more  bool          // the journal has grown since the lane looked last; under worker.mu
+	done  chan struct{} // closed at its end
+	turn  int64         // where nodes share the store, else 0; under worker.mu
+	until time.Time     // that the turn is relied upon
 }
 
 func newWorker(b *Bridge, reg prometheus.Registerer) *worker {
@@ -80,8 +84,12 @@ func (w *worker) start(ctx context.Context) error {
 		return err
 	}
 	w.pending.Add(float64(n))
-	w.behind = true
-	w.tasks.Go(w.scan)
+	if w.b.cfg.Turns != nil {
+		w.tasks.Go(w.keepTurns)
+	} else {
+		w.behind = true
+		w.tasks.Go(w.scan)
+	}
 	w.tasks.Go(w.tell)
 	nudge(w.scans)
 	nudge(w.tells)
@@ -94,6 +102,11 @@ func (w *worker) wait() {
 	w.stopped = true
 	w.mu.Unlock()
 	w.tasks.Wait()
+	if w.b.cfg.Turns != nil { // others may go on at once
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		w.endTurns(ctx)
+	}
 }
 
 // nudge wakes a goroutine that waits on a channel of size 1. What comes while it is full is covered by that one.
@@ -178,15 +191,26 @@ func (w *worker) scan() {
 func (w *worker) run(u pactwire.UserID, l *lane) {
 	ctx := w.b.ctx
 	defer close(l.done)
+	defer w.leaveTurn(l)
 	for after := int64(0); ctx.Err() == nil; {
 		recs, err := w.b.store.PendingCommandsOf(ctx, u, after, lanePage)
 		if err != nil {
 			pause(ctx, firstRetry)
 			continue
 		}
+		if len(recs) > 0 && w.b.cfg.Turns != nil {
+			fresh, ok := w.takeTurn(ctx, u, l)
+			if !ok {
+				pause(ctx, turnRetry)
+			}
+			if fresh || !ok { // another node may have done what was read
+				after = 0
+				continue
+			}
+		}
 		for i := range recs {
-			if !w.do(ctx, &recs[i]) {
-				return
+			if !w.do(ctx, l, &recs[i]) {
+				break
 			}
 			after = recs[i].ID
 		}
@@ -196,9 +220,10 @@ func (w *worker) run(u pactwire.UserID, l *lane) {
 		w.mu.Lock()
 		if !l.more {
 			delete(w.lanes, u)
-			if w.behind {
+			if w.behind || l.turn != 0 {
 				nudge(w.scans)
 			}
+			w.endTurn(l)
 			w.mu.Unlock()
 			return
 		}
@@ -223,8 +248,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // do calls the habits-service for one command until there is an answer that stands, and records it. It reports false when
-// the bridge is stopping; the command then stays in the journal.
-func (w *worker) do(ctx context.Context, rec *pactwire.CommandRecord) bool {
+// the bridge is stopping, or the turn was lost; the command then stays in the journal.
+func (w *worker) do(ctx context.Context, l *lane, rec *pactwire.CommandRecord) bool {
 	req, err := requestIn(rec)
 	if err != nil {
 		w.b.log.Error("a journalled command cannot be read", "command", rec.ID, "error", err)
@@ -234,7 +259,7 @@ func (w *worker) do(ctx context.Context, rec *pactwire.CommandRecord) bool {
 	patience, cancel := context.WithDeadline(ctx, rec.AcceptedAt.Add(w.b.cfg.GiveUp))
 	defer cancel()
 	pause(patience, min(time.Until(rec.NextAt), longestAsked))
-	for attempt := rec.Attempts; w.breaker.enter(patience); attempt++ {
+	for attempt := rec.Attempts; w.mine(l) && w.breaker.enter(patience); attempt++ {
 		res, err := w.call(ctx, req.Call)
 		if ctx.Err() != nil {
 			return false
@@ -247,7 +272,7 @@ func (w *worker) do(ctx context.Context, rec *pactwire.CommandRecord) bool {
 		w.b.log.Debug("habits-service", "command", rec.ID, "attempt", attempt, "error", err)
 		pause(patience, w.failed(ctx, rec, attempt, err))
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !w.mine(l) {
 		return false
 	}
 	return w.settle(ctx, rec, req, pactwire.CheckinResult{}, pactwire.Errorf(pactwire.Unavailable,
@@ -309,19 +334,30 @@ func (w *worker) call(ctx context.Context, req pactwire.CheckinRequest) (pactwir
 
 // idle waits until the commands that u has sent so far are answered, at most Config.Timeout; then Unavailable.
 func (w *worker) idle(ctx context.Context, u pactwire.UserID) error {
+	ctx, cancel := context.WithTimeout(ctx, w.b.cfg.Timeout)
+	defer cancel()
+	if w.b.cfg.Turns != nil { // another node may be at it
+		for ctx.Err() == nil {
+			recs, err := w.b.store.PendingCommandsOf(ctx, u, 0, 1)
+			if err == nil && len(recs) == 0 {
+				return nil
+			}
+			pause(ctx, turnRetry)
+		}
+		return errUnderWay
+	}
 	w.mu.Lock()
 	l := w.lanes[u]
 	w.mu.Unlock()
 	if l == nil {
 		return nil
 	}
-	t := time.NewTimer(w.b.cfg.Timeout)
-	defer t.Stop()
 	select {
 	case <-l.done:
 		return nil
 	case <-ctx.Done():
-	case <-t.C:
+		return errUnderWay
 	}
-	return pactwire.Errorf(pactwire.Unavailable, "commands of this person are under way; send the event again")
 }
+
+var errUnderWay = pactwire.Errorf(pactwire.Unavailable, "commands of this person are under way; send the event again")

@@ -25,7 +25,7 @@ func TestPromise8DatabaseAway(t *testing.T) {
 	stream := pactwire.ActivityOf("p")
 	acked := 0
 	write := func() error {
-		err := do(t, db, func(tx *postgres.Tx) error { return next(tx, stream, "x") })
+		err := do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, stream, "x") })
 		if err == nil {
 			acked++
 		}
@@ -103,7 +103,7 @@ func TestPromise1NoAckOfAnUnknownCommit(t *testing.T) {
 	for i := range commands {
 		key := string(rune('a'+i%26)) + time.Duration(i).String()
 		testkit.Eventually(t, time.Minute, "a command is acked", func() bool {
-			return do(t, db, func(tx *postgres.Tx) error {
+			return do(t.Context(), db, func(tx *postgres.Tx) error {
 				_, known, err := tx.Command("alice", key)
 				if err != nil || known {
 					return err

@@ -191,7 +191,7 @@ func (k *committer) start(ctx context.Context, alone bool) error {
 	t.forgetAll()
 	if t.c == nil || t.c.IsClosed() {
 		t.open = false
-		c, err := k.d.connect(ctx)
+		c, err := pgx.ConnectConfig(ctx, k.d.writes.Copy())
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,8 @@ type Config struct {
 type DB struct {
 	cfg    Config
 	conns  *pgx.ConnConfig
-	pool   *pgxpool.Pool // for reads, and for writes that need no function
+	writes *pgx.ConnConfig // of the committer
+	pool   *pgxpool.Pool   // for reads, and for writes that need no function
 	k      *committer
 	health *health
 
@@ -48,6 +49,7 @@ type DB struct {
 	gathering sync.WaitGroup
 	loads     chan gathered[pactwire.SessionKey, loadedSession]
 	claims    chan gathered[pactwire.SessionClaim, claimedSession]
+	turns     chan gathered[turnAsk, turnGiven]
 
 	sessionReads atomic.Int64 // statements that served LoadSession
 	closing      sync.Once
@@ -58,6 +60,12 @@ type DB struct {
 var defaults = map[string]string{
 	"application_name": "pactwire", "statement_timeout": "5000", "lock_timeout": "3000",
 	"idle_in_transaction_session_timeout": "5000", "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3",
+}
+
+// planning is asked of the connection that commits. Its statements are few and the same for ever, each row of theirs is found by
+// an index, and to plan them anew for every batch would cost more than the rows.
+var planning = map[string]string{
+	"plan_cache_mode": "force_generic_plan", "jit": "off", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 }
 
 const connectTime = 2 * time.Second
@@ -84,7 +92,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	if !strings.Contains(cfg.URL, "pool_max_conns") {
 		pc.MaxConns = 8
 	}
-	d := &DB{cfg: cfg, conns: pc.ConnConfig.Copy(), ids: map[name]int64{}, hints: map[pactwire.PactID]hint{}}
+	writes := pc.ConnConfig.Copy()
+	maps.Copy(writes.RuntimeParams, planning)
+	d := &DB{cfg: cfg, conns: pc.ConnConfig.Copy(), writes: writes, ids: map[name]int64{}, hints: map[pactwire.PactID]hint{}}
 	if err := d.durable(ctx); err != nil {
 		return nil, err
 	}
@@ -113,9 +123,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	d.k = k
 	d.loads = make(chan gathered[pactwire.SessionKey, loadedSession], sessionQueue)
 	d.claims = make(chan gathered[pactwire.SessionClaim, claimedSession], sessionQueue)
+	d.turns = make(chan gathered[turnAsk, turnGiven], sessionQueue)
 	go k.run()
 	d.gathering.Go(func() { gather(d, d.loads, d.readSessions) })
 	d.gathering.Go(func() { gather(d, d.claims, d.claimSessions) })
+	d.gathering.Go(func() { gather(d, d.turns, d.claimTurns) })
 	return d, nil
 }
 

@@ -17,6 +17,7 @@ var (
 		WHERE c.answer IS NULL AND c.id > ? ORDER BY c.id LIMIT ?`)
 	sqlPendingOf = newQuery(`SELECT ` + commandColumns + ` FROM commands c JOIN names n ON n.id = c.user
 		WHERE c.user = ? AND c.answer IS NULL AND c.id > ? ORDER BY c.id LIMIT ?`)
+	sqlIsPending    = newQuery(`SELECT 1 FROM commands WHERE id = ? AND answer IS NULL`)
 	sqlCountPending = newQuery(`SELECT count(*) FROM commands WHERE answer IS NULL`)
 	sqlPutCommand   = newQuery(`INSERT INTO commands (id, user, key, request, answer, accepted_at, attempts, next_at, told)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -78,6 +79,11 @@ func (t *Tx) RetryCommand(id int64, attempts int, next time.Time) error {
 // and without an answer so far.
 func (t *Tx) TellCommand(id int64) (first bool, err error) {
 	return t.c.q(sqlTellCommand).int(id).changed()
+}
+
+// PendingCommand reports whether a journalled command still has no answer.
+func (t *Tx) PendingCommand(id int64) (bool, error) {
+	return t.c.q(sqlIsPending).int(id).changed()
 }
 
 // NextCommandID is an unused number for a command. Numbers ascend and are not used again after pruning.

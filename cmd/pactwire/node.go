@@ -93,7 +93,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	members := bridge.MembershipConfig{Remote: remote, Shared: n.store.shared(), TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
 	n.members = bridge.NewMembership(members, habitsPort, n.store, log)
 	n.bridge = bridge.New(bridge.Config{
-		Remote: remote, Shared: n.store.shared(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
+		Remote: remote, Shared: n.store.shared(), Turns: n.store.turns(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
 		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,10 +34,15 @@ type store interface {
 	host() habits.HostStore
 	// shared says that other processes may write to the database too.
 	shared() bool
+	// turns say whose journal this process works on; nil = everybody's.
+	turns() bridge.Turns
 
 	Ready(ctx context.Context) error
 	Close() error
 }
+
+// commitWindow is what a small batch waits for company on PostgreSQL, where a transaction costs more than the commands in it.
+const commitWindow = 4 * time.Millisecond
 
 // openStore opens the database that store.url names.
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, reg prometheus.Registerer) (store, error) {
@@ -48,7 +54,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, reg pro
 	if err != nil {
 		return nil, err
 	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: string(cfg.Store.URL), Node: node}, log, reg)
+	db, err := postgres.Open(ctx, postgres.Config{URL: string(cfg.Store.URL), Node: node, CommitWindow: commitWindow}, log, reg)
 	return postgresStore{db}, err
 }
 
@@ -60,6 +66,8 @@ func (s sqliteStore) Submit(ctx context.Context, fn func(bridge.Tx) error, done 
 }
 
 func (s sqliteStore) shared() bool { return false }
+
+func (s sqliteStore) turns() bridge.Turns { return nil }
 
 func (s sqliteStore) host() habits.HostStore { return sqliteHost(s) }
 
@@ -77,6 +85,8 @@ func (s postgresStore) Submit(ctx context.Context, fn func(bridge.Tx) error, don
 }
 
 func (s postgresStore) shared() bool { return true }
+
+func (s postgresStore) turns() bridge.Turns { return s.DB }
 
 func (s postgresStore) host() habits.HostStore { return postgresHost(s) }
 

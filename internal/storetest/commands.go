@@ -49,6 +49,18 @@ func testCommandLife(t *testing.T, s Store) {
 	want := pactwire.CommandRecord{ID: id, User: "alice", Key: "k1", Request: []byte("do it"), AcceptedAt: noon}
 	check(want)
 
+	pending := func(id int64, want bool) {
+		t.Helper()
+		must(t, s, func(tx Tx) error {
+			got, err := tx.PendingCommand(id)
+			if got != want {
+				t.Errorf("pending: %v", got)
+			}
+			return err
+		})
+	}
+	pending(id, true)
+	pending(id+1, false)
 	next := noon.Add(time.Second)
 	must(t, s, func(tx Tx) error { return tx.RetryCommand(id, 3, next) })
 	want.Attempts, want.NextAt = 3, next
@@ -70,6 +82,7 @@ func testCommandLife(t *testing.T, s Store) {
 	check(want)
 
 	must(t, s, func(tx Tx) error { return tx.FinishCommand(id, []byte("done"), noon.Add(time.Minute)) })
+	pending(id, false)
 	if got, err := s.PendingCommands(ctx, 0, 10); err != nil || len(got) != 0 {
 		t.Errorf("pending after the answer: %v, %v", got, err)
 	}

@@ -1,0 +1,204 @@
+package bridge_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/sqlite"
+)
+
+// turns are those of nodes in this process, in fake time; those of a database are tested in package postgres.
+type turns struct {
+	db   *sqlite.DB
+	mu   sync.Mutex
+	next int64
+	held map[pactwire.UserID]turn
+}
+
+type turn struct {
+	number int64
+	node   *nodeTurns
+	until  time.Time
+}
+
+type nodeTurns struct {
+	*turns
+	dead bool // under mu: it is not heard any more
+}
+
+func (n *nodeTurns) ClaimTurn(_ context.Context, u pactwire.UserID, d time.Duration) (int64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := n.held[u]; n.dead || t.node != nil && t.node != n && time.Now().Before(t.until) {
+		return 0, nil
+	}
+	n.next++
+	n.held[u] = turn{n.next, n, time.Now().Add(d)}
+	return n.next, nil
+}
+
+func (n *nodeTurns) RenewTurns(_ context.Context, turns []int64, d time.Duration) (lost []int64, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dead {
+		return nil, errDown
+	}
+	for _, number := range turns {
+		there := false
+		for u, t := range n.held {
+			if t.number == number {
+				t.until, there = time.Now().Add(d), true
+				n.held[u] = t
+			}
+		}
+		if !there {
+			lost = append(lost, number)
+		}
+	}
+	return lost, nil
+}
+
+func (n *nodeTurns) EndTurns(_ context.Context, turns []int64) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for u, t := range n.held {
+		if !n.dead && slices.Contains(turns, t.number) {
+			delete(n.held, u)
+		}
+	}
+	return nil
+}
+
+func (n *nodeTurns) Unserved(ctx context.Context, before time.Time, _ int) (out []pactwire.UserID, err error) {
+	recs, err := n.db.PendingCommands(ctx, 0, 1000)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range recs {
+		if t := n.held[r.User]; r.AcceptedAt.Before(before) && (t.node == nil || !time.Now().Before(t.until)) && !slices.Contains(out, r.User) {
+			out = append(out, r.User)
+		}
+	}
+	return out, err
+}
+
+// twoNodes runs a test in fake time with two bridges on one store and one scripted habits-service, which panics when two calls
+// of one person are under way.
+func twoNodes(t *testing.T, s *script, f func(t *testing.T, a, b *node, of [2]*nodeTurns)) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	synctest.Test(t, func(t *testing.T) {
+		db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared := &turns{db: db, held: map[pactwire.UserID]turn{}}
+		of := [2]*nodeTurns{{turns: shared}, {turns: shared}}
+		a, b := scripted(t, db, s, bridge.Config{Shared: true, Turns: of[0]}), scripted(t, db, s, bridge.Config{Shared: true, Turns: of[1]})
+		defer func() {
+			a.bridge.Stop()
+			a.members.Stop()
+			b.close(t)
+		}()
+		f(t, a, b, of)
+	})
+}
+
+// TestOnePersonsCommandsGoInOrderOverNodes: whichever node took them in, one at a time, in order of acceptance, each once.
+func TestOnePersonsCommandsGoInOrderOverNodes(t *testing.T) {
+	p := activePact("p1", "g1", alice, bob)
+	s := newScript(p)
+	s.answer = func(context.Context, pactwire.CheckinRequest) error { <-time.After(30 * time.Millisecond); return nil }
+	twoNodes(t, s, func(t *testing.T, a, b *node, _ [2]*nodeTurns) {
+		a.hold(t, alice, bob)
+		b.hold(t, alice, bob)
+		var want []string
+		for i := range 20 {
+			n := []*node{a, b}[i/3%2]
+			if err := n.accept(t, done(alice, p.ID, fmt.Sprint("k", i), fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, fmt.Sprint(i))
+			wait(10 * time.Millisecond)
+		}
+		wait(10 * time.Second)
+		var notes []string
+		for _, c := range s.of("alice") {
+			notes = append(notes, c.note)
+		}
+		if !slices.Equal(notes, want) {
+			t.Errorf("went as %v", notes)
+		}
+		if got := len(a.told.activities(t, p.ID)) + len(b.told.activities(t, p.ID)); got != 20 {
+			t.Errorf("%d activities", got)
+		}
+	})
+}
+
+// TestAnotherNodeFinishesWhatADeadOneBegan: a node that is not heard any more loses its turns, and does nothing more when it
+// wakes up.
+func TestAnotherNodeFinishesWhatADeadOneBegan(t *testing.T) {
+	p := activePact("p1", "g1", alice, bob)
+	s := newScript(p)
+	failing := true
+	s.answer = func(context.Context, pactwire.CheckinRequest) error {
+		if failing {
+			return errDown
+		}
+		return nil
+	}
+	twoNodes(t, s, func(t *testing.T, a, b *node, of [2]*nodeTurns) {
+		a.hold(t, alice, bob)
+		for i := range 3 {
+			if err := a.accept(t, done(alice, p.ID, fmt.Sprint("k", i), fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait(time.Second)
+		of[0].mu.Lock()
+		of[0].dead = true
+		of[0].mu.Unlock()
+		wait(13 * time.Second) // its turn has lapsed, on its own clock before that
+		s.set(func() { failing = false })
+		wait(20 * time.Second)
+		if got := len(b.told.activities(t, p.ID)); got != 3 {
+			t.Errorf("the other node has done %d", got)
+		}
+		if got := len(a.told.activities(t, p.ID)); got != 0 {
+			t.Errorf("the one that lost its turn did %d", got)
+		}
+	})
+}
+
+// TestNodesThatStopLeaveTheirTurns: the other goes on at once.
+func TestNodesThatStopLeaveTheirTurns(t *testing.T) {
+	p := activePact("p1", "g1", alice, bob)
+	s := newScript(p)
+	s.answer = func(ctx context.Context, _ pactwire.CheckinRequest) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return ctx.Err()
+	}
+	twoNodes(t, s, func(t *testing.T, a, b *node, _ [2]*nodeTurns) {
+		a.hold(t, alice, bob)
+		for i := range 2 {
+			if err := a.accept(t, done(alice, p.ID, fmt.Sprint("k", i), fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait(100 * time.Millisecond)
+		a.bridge.Stop()
+		wait(8 * time.Second)
+		if got := len(b.told.activities(t, p.ID)); got != 2 {
+			t.Errorf("%d done after the stop of the other", got)
+		}
+	})
+}

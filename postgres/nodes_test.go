@@ -1,0 +1,294 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/testkit"
+	"github.com/pactwire/pactwire/postgres"
+)
+
+// next appends an entry to a stream.
+func next(tx *postgres.Tx, s pactwire.Stream, payload string) error {
+	head, err := tx.Head(s)
+	if err != nil {
+		return err
+	}
+	return tx.Append(pactwire.Entry{Stream: s, Seq: head + 1, Payload: []byte(payload)}, time.Now())
+}
+
+// TestPromise3NumbersHaveNoGapOverNodes: nodes that start together on an empty database append to the same streams, in
+// different orders. Some functions fail after their writes.
+func TestPromise3NumbersHaveNoGapOverNodes(t *testing.T) {
+	const nodes, writers, each = 3, 8, 30
+	url := testkit.Postgres(t).URL()
+	dbs := make([]*postgres.DB, nodes)
+	var starting sync.WaitGroup
+	for i := range dbs {
+		starting.Go(func() { dbs[i] = open(t, postgres.Config{URL: url, Node: fmt.Sprint("n", i)}) })
+	}
+	starting.Wait()
+	streams := []pactwire.Stream{pactwire.ActivityOf("p1"), pactwire.ActivityOf("p2"), pactwire.InboxOf("alice"), pactwire.InboxOf("bob")}
+	failed := errors.New("on purpose")
+	var writing sync.WaitGroup
+	for i, db := range dbs {
+		for w := range writers {
+			writing.Go(func() {
+				for n := range each {
+					err := do(t.Context(), db, func(tx *postgres.Tx) error {
+						for j := range streams {
+							s := streams[(j*(2*(i%2)-1)+w+n+2*len(streams))%len(streams)] // to and fro
+							if err := next(tx, s, fmt.Sprintf("%d %d %d", i, w, n)); err != nil {
+								return err
+							}
+						}
+						if n%5 == 4 {
+							return failed
+						}
+						return nil
+					})
+					if n%5 == 4 && errors.Is(err, failed) {
+						continue
+					}
+					if err != nil {
+						t.Errorf("node %d, writer %d: %v", i, w, err)
+						return
+					}
+				}
+			})
+		}
+	}
+	writing.Wait()
+	const want = nodes * writers * each * 4 / 5
+	for _, s := range streams {
+		entries, err := dbs[0].ReadAfter(t.Context(), s, 0, 10*want)
+		if err != nil || len(entries) != want {
+			t.Fatalf("%s: %d entries, %v, want %d", s.ID, len(entries), err, want)
+		}
+		seen := map[string]bool{}
+		for i, e := range entries {
+			if e.Seq != pactwire.Seq(i+1) || seen[string(e.Payload)] {
+				t.Fatalf("%s: number %d at place %d, twice: %v", s.ID, e.Seq, i+1, seen[string(e.Payload)])
+			}
+			seen[string(e.Payload)] = true
+		}
+	}
+}
+
+// TestPromise2OneEffectOnTwoNodes sends the same commands to two nodes at once.
+func TestPromise2OneEffectOnTwoNodes(t *testing.T) {
+	const keys = 200
+	url := testkit.Postgres(t).URL()
+	dbs := []*postgres.DB{open(t, postgres.Config{URL: url, Node: "a"}), open(t, postgres.Config{URL: url, Node: "b"})}
+	answers := make([][2]string, keys)
+	var sending sync.WaitGroup
+	for i, db := range dbs {
+		for k := range keys {
+			sending.Go(func() {
+				key := fmt.Sprint("k", k)
+				err := do(t.Context(), db, func(tx *postgres.Tx) error {
+					rec, known, err := tx.Command("alice", key)
+					if err != nil {
+						return err
+					}
+					if known {
+						answers[k][i] = string(rec.Answer)
+						return nil
+					}
+					if rec.ID, err = tx.NextCommandID(); err != nil {
+						return err
+					}
+					answers[k][i] = fmt.Sprint("of node ", i)
+					rec.User, rec.Key, rec.Answer, rec.AcceptedAt = "alice", key, []byte(answers[k][i]), time.Now()
+					if err := tx.PutCommand(rec); err != nil {
+						return err
+					}
+					return next(tx, pactwire.ActivityOf("p"), key)
+				})
+				if err != nil {
+					t.Errorf("%s on node %d: %v", key, i, err)
+				}
+			})
+		}
+	}
+	sending.Wait()
+	for k, a := range answers {
+		if a[0] == "" || a[0] != a[1] {
+			t.Errorf("key %d: answers %q", k, a)
+		}
+	}
+	if got, err := dbs[0].ReadAfter(t.Context(), pactwire.ActivityOf("p"), 0, 2*keys); err != nil || len(got) != keys {
+		t.Errorf("%d effects, %v", len(got), err)
+	}
+}
+
+func TestOneLiveNodeOfAName(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	first := open(t, postgres.Config{URL: url, Node: "a"})
+	open(t, postgres.Config{URL: url, Node: "b"})
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: url, Node: "a"}, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "another process runs as node a on this database; end it, or give this one another node.id") {
+		t.Fatalf("a second one of the name: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, postgres.Config{URL: url, Node: "a"}) // at once
+}
+
+// TestCrashedNodeStartsAgainAtOnce: what a killed process held was a connection, which is gone with it.
+func TestCrashedNodeStartsAgainAtOnce(t *testing.T) {
+	server := testkit.Postgres(t)
+	proxy := testkit.NewProxy(t, server.Addr)
+	crashed, err := postgres.Open(t.Context(), postgres.Config{URL: testkit.Via(t, server.URL(), proxy.Addr), Node: "a"}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := pactwire.SessionKey{User: "alice", ClientID: "phone"}
+	if _, err := crashed.ClaimSession(t.Context(), pactwire.SessionClaim{Key: key, Node: "a/1"}); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Down() // its sockets are closed, as by kill -9
+	start := time.Now()
+	again := open(t, postgres.Config{URL: server.URL(), Node: "a"})
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	got, err := again.ClaimSession(t.Context(), pactwire.SessionClaim{Key: key, Node: "a/2"})
+	if err != nil || got.Holder != "" {
+		t.Errorf("its connections have not ended: %+v, %v", got, err)
+	}
+	if err := crashed.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartRefusesWeakCommits(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: url + "&synchronous_commit=off"}, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "synchronous_commit = off") || !strings.Contains(err.Error(), "set it to on") {
+		t.Error(err)
+	}
+}
+
+func TestStartRefusesANewerSchema(t *testing.T) {
+	server := testkit.Postgres(t)
+	if err := open(t, postgres.Config{URL: server.URL()}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	server.SQL(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	if _, err := postgres.Open(t.Context(), postgres.Config{URL: server.URL()}, nil, nil); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Error(err)
+	}
+}
+
+func TestStartSaysWhatIsWrongWithTheAddress(t *testing.T) {
+	nobody := testkit.FreeAddr(t)
+	for _, tt := range []struct{ url, want string }{
+		{"postgres://u:geheim@" + nobody + "/db?sslmode=disable", "cannot use the database db on"},
+		{"postgres://u:geheim@[", "write postgres://user:password@host/database"},
+	} {
+		_, err := postgres.Open(t.Context(), postgres.Config{URL: tt.url}, nil, nil)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v", tt.url, err)
+		}
+	}
+}
+
+// TestTurns: one node at a time has a person, for as long as it renews.
+func TestTurns(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	a, b := open(t, postgres.Config{URL: url, Node: "a"}), open(t, postgres.Config{URL: url, Node: "b"})
+	err := do(t.Context(), a, func(tx *postgres.Tx) error {
+		for _, u := range []pactwire.UserID{"alice", "bob"} {
+			id, err := tx.NextCommandID()
+			if err != nil {
+				return err
+			}
+			if err := tx.PutCommand(pactwire.CommandRecord{ID: id, User: u, Request: []byte("x"), AcceptedAt: time.Now()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon := time.Now().Add(time.Hour)
+	unserved := func(want ...pactwire.UserID) {
+		t.Helper()
+		if got, err := b.Unserved(t.Context(), soon, 10); err != nil || !slices.Equal(got, want) {
+			t.Errorf("unserved: %v, %v, want %v", got, err, want)
+		}
+	}
+	claim := func(db *postgres.DB, u pactwire.UserID, d time.Duration, want bool) int64 {
+		t.Helper()
+		turn, err := db.ClaimTurn(t.Context(), u, d)
+		if err != nil || (turn != 0) != want {
+			t.Fatalf("%s: turn %d, %v", u, turn, err)
+		}
+		return turn
+	}
+	unserved("alice", "bob")
+	if got, err := b.Unserved(t.Context(), time.Now().Add(-time.Minute), 10); err != nil || len(got) != 0 {
+		t.Errorf("of old ones: %v, %v", got, err)
+	}
+	first := claim(a, "alice", time.Minute, true)
+	claim(b, "alice", time.Minute, false)
+	unserved("bob")
+	second := claim(a, "alice", time.Minute, true) // its own again, under another number
+	if lost, err := a.RenewTurns(t.Context(), []int64{first, second}, time.Minute); err != nil || !slices.Equal(lost, []int64{first}) {
+		t.Errorf("lost %v, %v", lost, err)
+	}
+	if err := a.EndTurns(t.Context(), []int64{first}); err != nil {
+		t.Fatal(err)
+	}
+	claim(b, "alice", time.Minute, false) // what ended was another
+	if err := a.EndTurns(t.Context(), []int64{second}); err != nil {
+		t.Fatal(err)
+	}
+	claim(b, "alice", time.Millisecond, true)
+	testkit.Eventually(t, 10*time.Second, "the turn lapses", func() bool {
+		turn, err := a.ClaimTurn(context.Background(), "alice", time.Minute)
+		return err == nil && turn != 0
+	})
+
+	var claiming sync.WaitGroup // of many persons, each by both
+	var mu sync.Mutex
+	taken := map[pactwire.UserID]int{}
+	for i := range 100 {
+		u := pactwire.UserID(fmt.Sprint("u", i))
+		if err := do(t.Context(), a, func(tx *postgres.Tx) error { return tx.TouchUser(u, "U", time.Now()) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, db := range []*postgres.DB{a, b} {
+			claiming.Go(func() {
+				turn, err := db.ClaimTurn(context.Background(), u, time.Minute)
+				if err != nil {
+					t.Error(err)
+				}
+				if turn != 0 {
+					mu.Lock()
+					defer mu.Unlock()
+					taken[u]++
+				}
+			})
+		}
+	}
+	claiming.Wait()
+	for u, n := range taken {
+		if n != 1 {
+			t.Errorf("%s was taken %d times", u, n)
+		}
+	}
+	if len(taken) != 100 {
+		t.Errorf("%d persons taken", len(taken))
+	}
+}

@@ -165,12 +165,13 @@ const (
 
 // User is what is known of a person. It exists from the first valid token, or as a stub when invited.
 type User struct {
-	ID          UserID      `json:"id"`
-	UserName    string      `json:"userName"`
-	TimeZone    string      `json:"timeZone"`    // IANA name
-	DayStartsAt string      `json:"dayStartsAt"` // HH:MM, at most 12:00: until then it is still yesterday
-	QuietHours  *QuietHours `json:"quietHours"`
-	Locale      string      `json:"locale"`
+	ID          UserID       `json:"id"`
+	UserName    string       `json:"userName"`
+	TimeZone    string       `json:"timeZone"`    // IANA name
+	DayStartsAt string       `json:"dayStartsAt"` // HH:MM, at most 12:00: until then it is still yesterday
+	QuietHours  *QuietHours  `json:"quietHours"`
+	Locale      string       `json:"locale"`
+	Push        PushSettings `json:"push"`
 }
 
 // QuietHours are local times, HH:MM, between which no push is sent.
@@ -185,6 +186,7 @@ type UserPatch struct {
 	DayStartsAt *string     `json:"dayStartsAt,omitempty"`
 	QuietHours  *QuietHours `json:"quietHours,omitempty"`
 	Locale      *string     `json:"locale,omitempty"`
+	Push        *PushPatch  `json:"push,omitempty"`
 }
 
 // Change is something that happened in a pact's life, as the habits-service reports it. The bridge writes it to the log

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-const userColumns = `user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale`
+const userColumns = `user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push`
 
 // user is a person's row; made is set when it is to be written.
 type user struct {
@@ -21,10 +22,19 @@ type user struct {
 }
 
 func scanUser(rows pgx.Row, first any) (u pactwire.User, err error) {
-	var from, to *string
-	err = rows.Scan(first, &u.UserName, &u.TimeZone, &u.DayStartsAt, &from, &to, &u.Locale)
+	var from, to, push *string
+	err = rows.Scan(first, &u.UserName, &u.TimeZone, &u.DayStartsAt, &from, &to, &u.Locale, &push)
 	if from != nil {
 		u.QuietHours = &pactwire.QuietHours{From: *from, To: textOf(to)}
+	}
+	if err == nil && push != nil {
+		err = unmarshal("push settings", []byte(*push), &u.Push)
+		if len(u.Push.Off) == 0 {
+			u.Push.Off = nil
+		}
+		if len(u.Push.MutedPacts) == 0 {
+			u.Push.MutedPacts = nil
+		}
 	}
 	return u, err
 }
@@ -107,7 +117,7 @@ func (t *Tx) TouchUser(u pactwire.UserID, userNameOf string, at time.Time) error
 func (t *Tx) flushUsers(b *pgx.Batch) {
 	var ids, made []int64
 	var names, zones, starts, locales []string
-	var from, to []*string
+	var from, to, pushes []*string
 	for id, row := range t.users {
 		if !row.dirty {
 			continue
@@ -121,13 +131,24 @@ func (t *Tx) flushUsers(b *pgx.Batch) {
 		} else {
 			from, to = append(from, nil), append(to, nil)
 		}
+		pushes = append(pushes, pushSettings(row.u.Push))
 	}
 	if len(ids) == 0 {
 		return
 	}
-	b.Queue(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at)
-		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[])
+	b.Queue(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push)
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[])
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, time_zone = excluded.time_zone,
 			day_starts_at = excluded.day_starts_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
-			locale = excluded.locale`, ids, names, zones, starts, from, to, locales, made)
+			locale = excluded.locale, push = excluded.push`, ids, names, zones, starts, from, to, locales, made, pushes)
+}
+
+// pushSettings is what a person wants of pushes as it is stored; nil is everything.
+func pushSettings(p pactwire.PushSettings) *string {
+	if len(p.Off)+len(p.MutedPacts) == 0 {
+		return nil
+	}
+	raw, _ := json.Marshal(p) // it is made of strings
+	s := string(raw)
+	return &s
 }

@@ -17,6 +17,7 @@ type none = struct{}
 type wants struct {
 	locks     map[name]none // added when they are not there
 	looks     map[name]none // locked when they are there
+	adds      map[name]none // added when they are not there, and not locked
 	commands  map[commandKey]none
 	users     map[pactwire.UserID]none
 	pacts     map[pactwire.PactID]none
@@ -37,7 +38,7 @@ func (w *wants) ready() {
 	if w.locks != nil {
 		return
 	}
-	w.locks, w.looks = map[name]none{}, map[name]none{}
+	w.locks, w.looks, w.adds = map[name]none{}, map[name]none{}, map[name]none{}
 	w.commands, w.users, w.pacts, w.goals = map[commandKey]none{}, map[pactwire.UserID]none{}, map[pactwire.PactID]none{}, map[pactwire.GoalID]none{}
 	w.active, w.dates, w.recent, w.announced = map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}
 	w.received, w.dues = map[pactwire.Inbound]none{}, map[string]none{}
@@ -47,6 +48,11 @@ func (w *wants) ready() {
 func (w *wants) lock(n name) {
 	w.ready()
 	w.locks[n] = none{}
+}
+
+func (w *wants) add(n name) {
+	w.ready()
+	w.adds[n] = none{}
 }
 
 func (w *wants) pact(p pactwire.PactID) {
@@ -82,6 +88,9 @@ func (w *wants) names() map[name]bool {
 		all[goalName(k.goal)] = false
 	}
 	for n := range w.locks {
+		all[n] = true
+	}
+	for n := range w.adds {
 		all[n] = true
 	}
 	return all

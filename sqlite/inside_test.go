@@ -114,7 +114,7 @@ func TestHotStatementsUseAnIndex(t *testing.T) {
 	d := openInside(t, Config{})
 	cold := map[query]bool{ // once a start or once a prune slice, and the one table of those is walked from its beginning
 		sqlOnline: true, sqlAbandonSessions: true, sqlOldEntries: true, sqlOldWebhooks: true, sqlOldCodes: true,
-		sqlCountPending: true, // a walk of the partial index
+		sqlCountPending: true, sqlPushDue: true, // walks of a partial index, over what waits
 	}
 	err := d.Update(context.Background(), func(tx *Tx) error {
 		for k, sql := range queries {

@@ -2,19 +2,21 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/pactwire/pactwire"
 )
 
 var (
-	sqlUser = newQuery(`SELECT user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale FROM users WHERE id = ?`)
+	sqlUser = newQuery(`SELECT user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push FROM users WHERE id = ?`)
 	// created_at is set here for people who become known by an invitation; it stays as first written.
-	sqlPutUser = newQuery(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+	sqlPutUser = newQuery(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, time_zone = excluded.time_zone,
 			day_starts_at = excluded.day_starts_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
-			locale = excluded.locale`)
+			locale = excluded.locale, push = excluded.push`)
 	sqlNameUser = newQuery(`UPDATE users SET user_name = ?2 WHERE id = ?1`)
 )
 
@@ -41,6 +43,7 @@ func (c *conn) user(id pactwire.UserID) (u pactwire.User, ok bool, err error) {
 		if !s.colNull(3) {
 			u.QuietHours = &pactwire.QuietHours{From: s.colText(3), To: s.colText(4)}
 		}
+		u.Push = s.pushSettings(6)
 	}
 	return u, ok, s.end()
 }
@@ -61,7 +64,32 @@ func (t *Tx) putUser(id int64, u pactwire.User, at time.Time) error {
 	} else {
 		s.null().null()
 	}
-	return s.text(u.Locale).int(millis(at)).run()
+	s.text(u.Locale).int(millis(at))
+	if len(u.Push.Off)+len(u.Push.MutedPacts) == 0 {
+		return s.null().run()
+	}
+	settings, err := json.Marshal(u.Push)
+	if err != nil {
+		return err
+	}
+	return s.text(string(settings)).run()
+}
+
+// pushSettings reads what a person wants of pushes; NULL is everything.
+func (s *stmt) pushSettings(i int32) (p pactwire.PushSettings) {
+	if s.colNull(i) {
+		return p
+	}
+	if err := json.Unmarshal([]byte(s.colText(i)), &p); err != nil && s.err == nil {
+		s.err = fmt.Errorf("read push settings: %w", err)
+	}
+	if len(p.Off) == 0 {
+		p.Off = nil
+	}
+	if len(p.MutedPacts) == 0 {
+		p.MutedPacts = nil
+	}
+	return p
 }
 
 // TouchUser stores the name that a token gave, making the user when there is none. An empty name leaves the one that

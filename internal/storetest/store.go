@@ -7,6 +7,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/devices"
 	"github.com/pactwire/pactwire/habits"
@@ -18,6 +19,7 @@ type Tx interface {
 	bridge.Tx
 	habits.Tx
 	habits.WebhookTx
+	push.Tx
 }
 
 // Store is a store with everything that its users ask of it.
@@ -48,6 +50,10 @@ type Store interface {
 	devices.Store
 	auth.RevocationStore
 
+	PushWork(ctx context.Context, now time.Time) (jobs bool, channels []string, err error)
+	Pushes(ctx context.Context, dead bool, after string, limit int) ([]pactwire.Push, error)
+	PushTokens(ctx context.Context, u pactwire.UserID) ([]pactwire.PushToken, error)
+
 	Ready(ctx context.Context) error
 	Close() error
 
@@ -63,7 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}{
 		{"commit", commitTests}, {"log", logTests}, {"commands", commandTests}, {"habits", habitsTests},
 		{"checkins", checkinTests}, {"due", dueTests}, {"sessions", sessionTests}, {"remote", remoteTests}, {"presence", presenceTests}, {"devices", deviceTests},
-		{"prune", pruneTests}, {"social", socialTests}, {"properties", propertyTests},
+		{"push", pushTests}, {"prune", pruneTests}, {"social", socialTests}, {"properties", propertyTests},
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {

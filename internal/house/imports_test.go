@@ -122,13 +122,14 @@ func TestTheRule(t *testing.T) {
 var libraries = map[string][]string{
 	"charm.land/lipgloss":                 {"cmd"},
 	"github.com/MicahParks":               {"internal/auth"},
+	"github.com/SherClockHolmes/webpush":  {"bridge/push"},
 	"github.com/alecthomas/kong":          {"cmd"},
 	"github.com/danielgtaylor/huma":       {"httpapi"},
 	"github.com/eclipse/paho":             {"bridge/upstream", "cmd", "test"},
 	"github.com/failsafe-go/failsafe-go":  {"bridge"},
 	"github.com/fsnotify/fsnotify":        {"broker"},
 	"github.com/fxamacker/cbor":           {"bridge", "test"},
-	"github.com/golang-jwt/jwt":           {"internal", "cmd", "test"},
+	"github.com/golang-jwt/jwt":           {"internal", "cmd", "test", "bridge/push"},
 	"github.com/google/go-cmp":            nil,
 	"github.com/google/uuid":              nil,
 	"github.com/gorilla/websocket":        {"broker", "test", "internal/rawmqtt"},
@@ -141,6 +142,7 @@ var libraries = map[string][]string{
 	"github.com/pressly/goose":            {"sqlite", "postgres"},
 	"github.com/prometheus/client_golang": nil, // each package counts its own things
 	"github.com/redis/go-redis":           {"redis"},
+	"github.com/sideshow/apns2":           {"bridge/push"},
 	"github.com/standard-webhooks":        {"bridge", "habits", "httpapi", "cmd", "test"},
 	"go.uber.org/goleak":                  nil,
 	"go.yaml.in/yaml":                     {"internal/config"},

@@ -154,6 +154,7 @@ func (op *operation) expect() error {
 func (op *operation) run(i int) error {
 	cmd, res := &op.cmds[i], &op.results[i]
 	*res = outcome{}
+	op.about("", cmd.Sender.UserID)
 	if cmd.Refused != nil {
 		return op.refuse(cmd, res, cmd.Refused)
 	}

@@ -28,6 +28,17 @@ type Publisher interface {
 	StateChanged(p pactwire.PactID)
 }
 
+// Pushes writes down, in the transaction of an entry, what people are to be pushed about if none of their devices sees it.
+// cause is common to all entries that tell of the same thing.
+type Pushes interface {
+	// Activity was written as e; members are those who may read the pact.
+	Activity(tx Tx, a *pactwire.Activity, e pactwire.Entry, cause string, members []pactwire.UserID) error
+	// Event was written as e to u's inbox; by is who caused it.
+	Event(tx Tx, u pactwire.UserID, ev *pactwire.Event, e pactwire.Entry, cause string, by pactwire.UserID) error
+	// Over says that what u was to be pushed about a pact so far is over: they have joined, declined or left.
+	Over(tx Tx, u pactwire.UserID, p pactwire.PactID) error
+}
+
 // Config of a Bridge. Zero values mean the defaults of the configuration.
 type Config struct {
 	Remote     bool          // the habits-service is another process
@@ -45,6 +56,7 @@ type Config struct {
 	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
 	Misconfigured func(error) bool
 	NewID         func() string
+	Pushes        Pushes // nil: nobody is pushed
 	// Sighted is told of devices' check-ins, after their commit. It must not block; nil = nobody asks.
 	Sighted func(pactwire.Sighting)
 	// LocalDay tells which day it is for a user at a moment, and in which zone. It is asked inside transactions.

@@ -62,6 +62,7 @@ func (c *commit) change(ch *pactwire.Change) error {
 	}
 	pact := ch.Pact
 	pact.Members = append([]pactwire.Member(nil), pact.Members...)
+	c.about("", ch.User)
 	about := pactwire.MembershipData{MemberUserID: ch.Member, MemberUserName: ch.MemberName, Reason: ch.Reason}
 	if ch.Member == "" { // of the pact's beginning and end: who brought it about
 		about.MemberUserID, about.MemberUserName = ch.User, ch.UserName
@@ -107,6 +108,11 @@ func (c *commit) change(ch *pactwire.Change) error {
 	}
 	c.changed(pact)
 	c.states = append(c.states, pact.ID)
+	switch ch.Kind {
+	case pactwire.ChangeLeft, pactwire.ChangeDeclined, pactwire.ChangeJoined:
+		// Who joined had an invitation to be pushed about, if anything.
+		return c.pushOver(ch.Member, pact.ID)
+	}
 	return nil
 }
 

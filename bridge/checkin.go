@@ -42,6 +42,7 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 		res.Achievements = []string{}
 	}
 	res.Checkin.PactID = cmd.Pact
+	c.about(res.Checkin.ID, cmd.Sender.UserID)
 	logged := pactwire.CheckinLogged{Checkin: res.Checkin, StreakUpdate: res.Streak, AchievementsUnlocked: res.Achievements,
 		Duplicate: res.Duplicate}
 	if res.Duplicate {

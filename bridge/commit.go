@@ -19,6 +19,9 @@ type commit struct {
 	named   []pactwire.Identity // whose name was stored
 	types   []pactwire.ActivityType
 	after   []func() error // events that follow the answer, as a milestone follows its check-in
+
+	cause string          // names what the entries that are written now tell of, for pushes; "" = the first of them does
+	by    pactwire.UserID // who caused them
 }
 
 // direct is an unlogged message.
@@ -44,7 +47,11 @@ func (c *commit) activity(a *pactwire.Activity, data any) error {
 	}
 	a.ID, a.Seq, a.Data, a.CreatedAt = c.b.cfg.NewID(), head+1, raw, pactwire.Time(c.now)
 	c.types = append(c.types, a.Type)
-	return c.append(pactwire.Entry{Stream: stream, Seq: a.Seq, Payload: appendActivity(make([]byte, 0, 256+len(raw)), a)})
+	e := pactwire.Entry{Stream: stream, Seq: a.Seq, Payload: appendActivity(make([]byte, 0, 256+len(raw)), a)}
+	if err := c.append(e); err != nil {
+		return err
+	}
+	return c.pushActivity(a, e)
 }
 
 // event writes one event to a person's inbox.
@@ -63,7 +70,11 @@ func (c *commit) log(u pactwire.UserID, e *pactwire.Event) error {
 		return err
 	}
 	e.Seq = head + 1
-	return c.append(pactwire.Entry{Stream: stream, Seq: e.Seq, Payload: appendEvent(make([]byte, 0, 192+len(e.Data)), e)})
+	entry := pactwire.Entry{Stream: stream, Seq: e.Seq, Payload: appendEvent(make([]byte, 0, 192+len(e.Data)), e)}
+	if err := c.append(entry); err != nil {
+		return err
+	}
+	return c.pushEvent(u, e, entry)
 }
 
 func (c *commit) fill(e *pactwire.Event, data any) (err error) {

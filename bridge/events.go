@@ -179,6 +179,7 @@ func (c *commit) deleted(d *webhookData) error {
 	if data.ProofMedia == nil {
 		data.ProofMedia = []pactwire.Media{}
 	}
+	c.about(was.ID, d.UserID)
 	return c.everywhere(d, was.HabitGoalID, was.PactID, pactwire.CheckinCorrected, data)
 }
 
@@ -192,6 +193,7 @@ func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData
 			if err != nil || !isNew {
 				return err
 			}
+			c.about(d.CheckinID, d.UserID)
 			data := pactwire.MilestoneData{HabitGoalID: d.HabitGoalID, HabitName: d.HabitName, StreakDays: d.StreakDays, IsNewRecord: d.IsNewRecord}
 			if err := c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakMilestone, data); err != nil {
 				return err

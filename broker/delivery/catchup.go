@@ -203,6 +203,7 @@ func (c *Client) replay(r reading, entries []pactwire.Entry) error {
 			break
 		}
 		x.set(e)
+		x.matters = c.hub.matters(e)
 		c.sendEntry(cur, &x)
 		c.hub.metrics.replayed.Inc()
 	}

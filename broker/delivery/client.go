@@ -18,6 +18,7 @@ type Client struct {
 	device    pactwire.DeviceID
 	tr        Transport
 	operator  bool
+	human     bool // a person looks at it
 	autoJoin  bool
 	version   byte
 	window    int
@@ -181,7 +182,7 @@ func (c *Client) sendEntry(cur *cursor, e *entry) {
 	cur.head = max(cur.head, e.Seq)
 	c.changed()
 	dup := e.Seq <= cur.dup
-	s := slot{cur: cur, seq: e.Seq}
+	s := slot{cur: cur, seq: e.Seq, matters: e.matters}
 	if len(cur.identifiers) > 0 {
 		c.write(wire.Publish{QoS: 1, Topic: e.name, Dup: dup, Identifiers: cur.identifiers, Payload: e.Payload}, s)
 		return

@@ -12,6 +12,7 @@ type entry struct {
 	pactwire.Entry
 	name    string
 	topic   topics.Topic
+	matters bool      // its acknowledgement is to be told
 	packets [2][]byte // PUBLISH of QoS 1 without identifiers, for 3.1.1 and 5; stamped for each client
 }
 

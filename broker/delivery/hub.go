@@ -39,6 +39,7 @@ type Config struct {
 	StateEvery         time.Duration // least time between two states of a pact
 	Workers            int
 	NewID              func() string
+	Witness            Witness // nil: nobody asks who saw what
 }
 
 func (c Config) withDefaults() Config {
@@ -185,6 +186,7 @@ func (h *Hub) Clients() int {
 func (h *Hub) Publish(e pactwire.Entry) {
 	x := h.entries.Get().(*fanout)
 	x.set(e)
+	x.matters = h.matters(e)
 	if u := e.Stream.User(); u != "" {
 		x.user(u)
 	} else {
@@ -198,6 +200,9 @@ func (h *Hub) Publish(e pactwire.Entry) {
 		h.entries.Put(x)
 	}
 }
+
+// matters reports whether the acknowledgement of an entry is to be told.
+func (h *Hub) matters(e pactwire.Entry) bool { return h.cfg.Witness != nil && h.cfg.Witness.Matters(e) }
 
 // fanout is an entry and the step that offers it to a user's clients, kept together so that Publish allocates little.
 type fanout struct {

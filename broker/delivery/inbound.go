@@ -14,11 +14,18 @@ import (
 const maxReceived = 1024
 
 // Puback takes the client's acknowledgement of a message, whatever its reason: it will not be sent again.
-func (c *Client) Puback(id uint16, _ byte) {
+func (c *Client) Puback(id uint16, reason byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.detached || !c.ring.ack(id) {
+	if c.detached {
 		return
+	}
+	was, ok := c.ring.ack(id)
+	if !ok {
+		return
+	}
+	if was.matters && c.human && reason < unspecified {
+		c.hub.cfg.Witness.Saw(c.key.User, was.cur.stream, was.seq)
 	}
 	c.changed()
 	c.stalled = time.Time{}

@@ -70,6 +70,14 @@ type Snapshots interface {
 	PactList(ctx context.Context, u pactwire.UserID) ([]byte, error)
 }
 
+// Witness wants to know which entries people have seen. Its methods do not block.
+type Witness interface {
+	// Matters reports whether it wants to know of an entry. It is asked once for each delivery of one.
+	Matters(e pactwire.Entry) bool
+	// Saw says that a device at which a person looks acknowledged an entry that matters.
+	Saw(u pactwire.UserID, of pactwire.Stream, seq pactwire.Seq)
+}
+
 // Transport is the connection under a client, as its owner sees it. Methods never block and may be called from any
 // goroutine.
 type Transport interface {

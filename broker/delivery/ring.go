@@ -16,9 +16,10 @@ type ring struct {
 
 // slot is one message under way; cur is nil for what is in no stream.
 type slot struct {
-	cur   *cursor
-	seq   pactwire.Seq
-	acked bool
+	cur     *cursor
+	seq     pactwire.Seq
+	acked   bool
+	matters bool // somebody wants to know when it is acknowledged
 }
 
 const packetIDs = 65535 // 1…65535
@@ -44,16 +45,17 @@ func (r *ring) push(s slot, window int) uint16 {
 func (r *ring) at(i int) *slot { return &r.slots[(r.head+i)%len(r.slots)] }
 
 // ack takes a packet id as acknowledged, moves the cursor of its stream to the end of what is acknowledged without a gap,
-// and frees the front of the ring. It reports whether the id was under way.
-func (r *ring) ack(id uint16) bool {
+// and frees the front of the ring. It returns what was acknowledged; ok is false when the id was not under way.
+func (r *ring) ack(id uint16) (was slot, ok bool) {
 	if id == 0 || r.len == 0 {
-		return false
+		return slot{}, false
 	}
 	i := (int(id) - 1 - int(r.first%packetIDs) + packetIDs) % packetIDs
 	if i >= r.len || r.at(i).acked {
-		return false
+		return slot{}, false
 	}
 	r.at(i).acked = true
+	was = *r.at(i)
 	if cur := r.at(i).cur; cur != nil {
 		cur.under--
 		r.advance(cur)
@@ -64,7 +66,7 @@ func (r *ring) ack(id uint16) bool {
 		r.first = (r.first + 1) % packetIDs
 		r.len--
 	}
-	return true
+	return was, true
 }
 
 // advance moves a cursor over its acknowledged messages, up to the first that is not.

@@ -47,8 +47,12 @@ func TestRingMovesEachCursorOverItsAcknowledgedPrefix(t *testing.T) {
 					}
 				}
 				m := sent[id]
-				if got, want := r.ack(id), m != nil && !m.acked; got != want {
+				was, got := r.ack(id)
+				if want := m != nil && !m.acked; got != want {
 					t.Fatalf("ack(%d) = %v, want %v", id, got, want)
+				}
+				if got && (was.cur != m.cur || was.seq != m.seq) {
+					t.Fatalf("ack(%d) was %+v, want %+v", id, was, m)
 				}
 				if m != nil {
 					m.acked = true

@@ -270,6 +270,33 @@ func validPatch(in pactwire.UserPatch) error {
 	if in.Locale != nil && *in.Locale != "" && !localePattern.MatchString(*in.Locale) {
 		return pactwire.FieldErrorf("locale", "locale is a language tag such as en-US")
 	}
+	return validPush(in.Push)
+}
+
+// maxMuted bounds the pacts that one person mutes.
+const maxMuted = 200
+
+func validPush(in *pactwire.PushPatch) error {
+	if in == nil {
+		return nil
+	}
+	if in.Off != nil {
+		for _, k := range *in.Off {
+			if !slices.Contains(pactwire.PushKinds(), k) {
+				return pactwire.FieldErrorf("push.off", "name kinds of pushes: celebration, encouragement, checkin, milestone, message, invitation")
+			}
+		}
+	}
+	if in.MutedPacts != nil {
+		if len(*in.MutedPacts) > maxMuted {
+			return pactwire.FieldErrorf("push.mutedPacts", "at most %d pacts can be muted", maxMuted)
+		}
+		for _, p := range *in.MutedPacts {
+			if !pactwire.ValidID(p) {
+				return pactwire.FieldErrorf("push.mutedPacts", "name pacts by their ids")
+			}
+		}
+	}
 	return nil
 }
 
@@ -291,7 +318,25 @@ func patch(u pactwire.User, in pactwire.UserPatch) pactwire.User {
 			u.QuietHours = &q
 		}
 	}
+	if p := in.Push; p != nil {
+		if p.Off != nil {
+			u.Push.Off = unique(*p.Off)
+		}
+		if p.MutedPacts != nil {
+			u.Push.MutedPacts = unique(*p.MutedPacts)
+		}
+	}
 	return u
+}
+
+// unique is a list without repetitions, sorted; nil when it is empty.
+func unique[T ~string](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	out := slices.Clone(list)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // DeleteCheckin takes a check-in of id's bearer back. On a [Host] the serving node is told by webhook. Where the bridge

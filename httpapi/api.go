@@ -35,7 +35,7 @@ func newAPI(p Ports, log *slog.Logger, reg prometheus.Registerer) *API {
 type route struct {
 	method, pattern string
 	open            bool // no token needed
-	operators       bool // stands on http.admin_addr instead, when there is one
+	operators       bool // for operators alone; stands on http.admin_addr instead, when there is one
 	handle          handler
 }
 
@@ -77,6 +77,13 @@ func (a *API) routes() []route {
 	add(p.History != nil, route{method: "GET", pattern: "/v1/pacts/{id}/activities", handle: a.listActivities})
 	add(p.Inbox != nil, route{method: "GET", pattern: "/v1/inbox", handle: a.listInbox})
 	add(p.Events != nil, route{method: "POST", pattern: "/v1/events", open: true, handle: a.receiveEvent})
+	add(p.PushTokens != nil,
+		route{method: "GET", pattern: "/v1/push-tokens", handle: a.listPushTokens},
+		route{method: "POST", pattern: "/v1/push-tokens", handle: a.registerPushToken},
+		route{method: "DELETE", pattern: "/v1/push-tokens/{id}", handle: a.dropPushToken})
+	add(p.Pushes != nil,
+		route{method: "GET", pattern: "/v1/pushes", operators: true, handle: a.listPushes},
+		route{method: "POST", pattern: "/v1/pushes/{id}/retry", operators: true, handle: a.retryPush})
 	add(p.Why != nil, route{method: "GET", pattern: "/v1/why", handle: a.why})
 	add(p.Devices != nil,
 		route{method: "GET", pattern: "/v1/devices", handle: a.listDevices},
@@ -117,7 +124,7 @@ func (a *API) admin() http.Handler {
 		"/debug/pprof/": pprof.Index, "/debug/pprof/profile": pprof.Profile, "/debug/pprof/trace": pprof.Trace,
 		"/debug/pprof/symbol": pprof.Symbol,
 	} {
-		rs = append(rs, route{method: "GET", pattern: pattern, handle: onlyOperators(h)})
+		rs = append(rs, route{method: "GET", pattern: pattern, operators: true, handle: plain(h)})
 	}
 	a.mount(mux, rs)
 	if a.ports.Metrics != nil {
@@ -134,6 +141,9 @@ var methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 func (a *API) mount(mux *http.ServeMux, rs []route) {
 	allow := map[string][]string{}
 	for _, r := range rs {
+		if r.operators {
+			r.handle = onlyOperators(r.handle)
+		}
 		mux.Handle(r.method+" "+r.pattern, a.observe(r.pattern, a.serve(r)))
 		allow[r.pattern] = append(allow[r.pattern], r.method)
 	}

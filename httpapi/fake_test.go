@@ -201,6 +201,31 @@ func (f *fake) Revocations(context.Context) ([]pactwire.Revocation, error) {
 	return []pactwire.Revocation{{ID: "r1", TokenID: "jti-1", By: "op", At: at, Until: at}, {ID: "r2", UserID: "bob", Before: &at, By: "op", At: at, Until: at}}, f.note()
 }
 
+func pushToken() pactwire.PushToken {
+	return pactwire.PushToken{ID: "t1", User: "alice", Kind: pactwire.TokenFCM, Token: "a secret of the app", CreatedAt: at}
+}
+
+func (f *fake) Register(_ context.Context, id pactwire.Identity, in pactwire.PushTokenInput) (pactwire.PushToken, error) {
+	return pushToken(), f.note(id.UserID, in)
+}
+
+func (f *fake) Tokens(_ context.Context, id pactwire.Identity) ([]pactwire.PushToken, error) {
+	return []pactwire.PushToken{pushToken()}, f.note(id.UserID)
+}
+
+func (f *fake) Unregister(_ context.Context, id pactwire.Identity, token string) error {
+	return f.note(id.UserID, token)
+}
+
+func (f *fake) Pending(_ context.Context, dead bool, after string, limit int) ([]pactwire.Push, error) {
+	p := pactwire.Push{ID: "m1", User: "bob", Channel: "webhook", Body: []byte(`{"secret":1}`), CreatedAt: at.Std(), Attempts: 2, NextAt: at.Std(), Error: "HTTP 503: not now"}
+	q := p
+	q.ID, q.Dead = "m2", true
+	return []pactwire.Push{p, q}, f.note(dead, after, limit)
+}
+
+func (f *fake) Retry(_ context.Context, id string) error { return f.note(id) }
+
 func (f *fake) Heads(_ context.Context, pacts []pactwire.PactID) ([]pactwire.Seq, error) {
 	heads := make([]pactwire.Seq, len(pacts))
 	for i := range heads {
@@ -212,7 +237,7 @@ func (f *fake) Heads(_ context.Context, pacts []pactwire.PactID) ([]pactwire.Seq
 func (f *fake) ports() httpapi.Ports {
 	return httpapi.Ports{
 		Verifier: f, Profile: f, Goals: f, Pacts: f, Invitations: f, Membership: f, Streaks: f, Checkins: f, Commands: f, Parse: f.parse,
-		History: f, Inbox: f, Events: f, Why: f, Heads: f, Devices: f, Revocations: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
+		History: f, Inbox: f, Events: f, Why: f, Heads: f, PushTokens: f, WebPushKey: "BKey", Pushes: f, Devices: f, Revocations: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
 	}
 }
 

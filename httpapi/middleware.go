@@ -151,16 +151,20 @@ func forwarded(h http.Header) bool {
 	return false
 }
 
-func onlyOperators(next http.HandlerFunc) handler {
+// onlyOperators refuses everybody else.
+func onlyOperators(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
 		if !id.Is(pactwire.RoleOperator) {
-			return onlyOperator()
+			return pactwire.Errorf(pactwire.Denied, "only operators may do this")
 		}
-		next(w, r)
-		return nil
+		return next(w, r, id)
 	}
 }
 
-func onlyOperator() *pactwire.Error {
-	return pactwire.Errorf(pactwire.Denied, "only operators may do this")
+// plain lets a handler of the standard library answer.
+func plain(h http.HandlerFunc) handler {
+	return func(w http.ResponseWriter, r *http.Request, _ pactwire.Identity) error {
+		h(w, r)
+		return nil
+	}
 }

@@ -29,6 +29,9 @@ type Ports struct {
 	Devices     Devices
 	Revocations Revocations
 	Heads       Heads // nil: headSeq stays as the Pacts port says
+	PushTokens  PushTokens
+	WebPushKey  string // what browsers subscribe with; "" = none
+	Pushes      Pushes
 
 	Ready   func() []Cause      // what is amiss; nil = nothing ever is
 	Metrics prometheus.Gatherer // nil: no /metrics
@@ -146,6 +149,20 @@ type Revocations interface {
 // Heads tells the last sequence number of each pact's activity, in the order asked for.
 type Heads interface {
 	Heads(ctx context.Context, pacts []pactwire.PactID) ([]pactwire.Seq, error)
+}
+
+// PushTokens keeps where the caller's apps take pushes.
+type PushTokens interface {
+	Register(ctx context.Context, id pactwire.Identity, in pactwire.PushTokenInput) (pactwire.PushToken, error)
+	Tokens(ctx context.Context, id pactwire.Identity) ([]pactwire.PushToken, error)
+	Unregister(ctx context.Context, id pactwire.Identity, token string) error
+}
+
+// Pushes shows operators what waits to be pushed, and what was given up.
+type Pushes interface {
+	// Pending lists pushes after an id, ascending: those that were given up, or all.
+	Pending(ctx context.Context, dead bool, after string, limit int) ([]pactwire.Push, error)
+	Retry(ctx context.Context, id string) error
 }
 
 // Cause is something that is amiss.

@@ -45,6 +45,7 @@ type cli struct {
 	Watch         watchCmd         `cmd:"" help:"See what your partners do, as it happens."`
 	Device        deviceCmd        `cmd:"" help:"Things that check in by themselves: make, list and revoke them."`
 	Revoke        revokeCmd        `cmd:"" help:"Take tokens and devices back before they end."`
+	Push          pushCmd          `cmd:"" help:"Look after what is pushed to people without a device on the line."`
 	Why           whyCmd           `cmd:"" help:"Explain why somebody may or may not use a pact."`
 	Bench         benchCmd         `cmd:"" help:"Make members for a benchmark, and run it."`
 	Doctor        doctorCmd        `cmd:"" help:"Look whether a server can run with these settings on this machine."`

@@ -16,6 +16,7 @@ import (
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/bridge/payload"
 	"github.com/pactwire/pactwire/bridge/presence"
+	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker"
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/devices"
@@ -41,6 +42,7 @@ type node struct {
 	hub      *delivery.Hub
 	broker   *broker.Server
 	api      *httpapi.Server
+	pusher   *push.Pusher      // nil when no channel is configured
 	service  *habits.Service   // nil with a remote habits-service
 	engine   *habits.Embedded  // nil with a remote habits-service
 	due      *habits.Scheduler // and so is this
@@ -90,12 +92,20 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		n.store.OnRollback(engine.Forget)
 		habitsPort = embeddedHabits{engine}
 	}
+	if n.pusher, err = newPusher(cfg.Push, n.store.pushes(), log, n.reg); err != nil {
+		return nil, errors.Join(err, n.store.Close())
+	}
+	var pushes bridge.Pushes
+	var eye delivery.Witness
+	if n.pusher != nil {
+		pushes, eye = pushRules{push.Rules{Delay: cfg.Push.Delay}}, witness{n.pusher}
+	}
 	members := bridge.MembershipConfig{Remote: remote, Shared: n.store.shared(), TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
 	n.members = bridge.NewMembership(members, habitsPort, n.store, log)
 	n.bridge = bridge.New(bridge.Config{
 		Remote: remote, Shared: n.store.shared(), Turns: n.store.turns(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
-		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay,
+		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay, Pushes: pushes,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
 	}, n.store, habitsPort, n.members, log, n.reg)
 	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
@@ -110,7 +120,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	}
 	n.hub = delivery.New(delivery.Config{
 		Subscriptions: cfg.Limits.Subscriptions, ConnectionsPerUser: cfg.Limits.ConnectionsPerUser,
-		OutboundBytes: int(cfg.Limits.OutboundBytes),
+		OutboundBytes: int(cfg.Limits.OutboundBytes), Witness: eye,
 	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.tracker), log, n.reg)
 	n.bridge.Bind(n.hub)
 	if n.broker, err = n.newBroker(); err != nil {
@@ -160,6 +170,12 @@ func (n *node) ports(remote bool) httpapi.Ports {
 		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: parseCheckins, History: n.bridge,
 		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
 		Devices: n.devices, Revocations: n.revoked,
+	}
+	if n.pusher != nil {
+		p.PushTokens, p.Pushes = n.pusher, n.pusher
+		if n.cfg.Push.WebPush.PrivateKey != "" {
+			p.WebPushKey = n.cfg.Push.WebPush.PublicKey
+		}
 	}
 	if remote {
 		f := n.client.Forwarder()
@@ -278,6 +294,9 @@ func (n *node) Start(ctx context.Context) error {
 	if err := n.tracker.Start(ctx); err != nil {
 		return fmt.Errorf("presence: %w", err)
 	}
+	if n.pusher != nil {
+		n.pusher.Start()
+	}
 	if err := n.broker.Start(ctx); err != nil {
 		return err
 	}
@@ -303,6 +322,9 @@ func (n *node) Stop(ctx context.Context) {
 		}
 		if err := n.devices.Stop(ctx); err != nil {
 			n.log.Warn("save devices' signs of life", "error", err)
+		}
+		if n.pusher != nil {
+			n.pusher.Stop()
 		}
 		n.members.Stop()
 		n.verifier.Stop()

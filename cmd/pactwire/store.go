@@ -9,6 +9,7 @@ import (
 
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/bridge/presence"
+	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/devices"
 	"github.com/pactwire/pactwire/habits"
@@ -30,6 +31,8 @@ type store interface {
 	devices.Store
 	auth.RevocationStore
 
+	// pushes is the store as the pusher sees it.
+	pushes() push.Store
 	// host is the store as a habits-service of its own sees it.
 	host() habits.HostStore
 	// shared says that other processes may write to the database too.
@@ -69,6 +72,14 @@ func (s sqliteStore) shared() bool { return false }
 
 func (s sqliteStore) turns() bridge.Turns { return nil }
 
+func (s sqliteStore) pushes() push.Store { return sqlitePushes(s) }
+
+type sqlitePushes struct{ *sqlite.DB }
+
+func (s sqlitePushes) Submit(ctx context.Context, fn func(push.Tx) error, done func(error)) error {
+	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+}
+
 func (s sqliteStore) host() habits.HostStore { return sqliteHost(s) }
 
 type sqliteHost struct{ *sqlite.DB }
@@ -87,6 +98,14 @@ func (s postgresStore) Submit(ctx context.Context, fn func(bridge.Tx) error, don
 func (s postgresStore) shared() bool { return true }
 
 func (s postgresStore) turns() bridge.Turns { return s.DB }
+
+func (s postgresStore) pushes() push.Store { return postgresPushes(s) }
+
+type postgresPushes struct{ *postgres.DB }
+
+func (s postgresPushes) Submit(ctx context.Context, fn func(push.Tx) error, done func(error)) error {
+	return s.DB.Submit(ctx, func(tx *postgres.Tx) error { return fn(tx) }, done)
+}
 
 func (s postgresStore) host() habits.HostStore { return postgresHost(s) }
 

@@ -29,6 +29,7 @@ func (c Config) check() []string {
 	k.tokens(c)
 	k.stores(c)
 	k.habits(c.Habits)
+	k.push(c.Push)
 	k.presence(c.Presence)
 	k.limits(c.Limits)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -168,6 +169,28 @@ func validWebhookSecret(s string) bool {
 	}
 	key, err := base64.StdEncoding.DecodeString(b64)
 	return err == nil && len(key) >= minWebhookSecret
+}
+
+func (k *checker) push(p Push) {
+	k.atLeast("push.delay", p.Delay, 0)
+	k.between("push.daily_cap", p.DailyCap, 1, 1000)
+	if u := string(p.Webhook.URL); u != "" {
+		k.httpURL("push.webhook.url", u)
+		if !validWebhookSecret(string(p.Webhook.Secret)) {
+			k.say("push.webhook.secret", "needs whsec_ and the base64 of at least %d random bytes (try: echo whsec_$(openssl rand -base64 32))", minWebhookSecret)
+		}
+	}
+	for _, o := range []struct{ key, url string }{{"push.fcm.url", p.FCM.URL}, {"push.apns.url", p.APNs.URL}} {
+		if o.url != "" {
+			k.httpURL(o.key, o.url)
+		}
+	}
+	if a := p.APNs; a.KeyFile != "" && (a.KeyID == "" || a.TeamID == "" || a.Topic == "") {
+		k.say("push.apns.key_file", "needs push.apns.key_id, push.apns.team_id and push.apns.topic too")
+	}
+	if w := p.WebPush; w.PrivateKey != "" && (w.PublicKey == "" || w.Subject == "") {
+		k.say("push.webpush.private_key", "needs push.webpush.public_key and push.webpush.subject too")
+	}
 }
 
 func (k *checker) presence(p Presence) {

@@ -18,6 +18,7 @@ type Config struct {
 	Store    Store    `koanf:"store"`
 	Redis    Redis    `koanf:"redis"`
 	Habits   Habits   `koanf:"habits"`
+	Push     Push     `koanf:"push"`
 	Presence Presence `koanf:"presence"`
 	Limits   Limits   `koanf:"limits"`
 	Lab      Lab      `koanf:"lab"`
@@ -93,6 +94,46 @@ const (
 	HabitsHTTP     = "http"
 )
 
+// Push says how people are told who are not looking. A channel without its first key is off; with all of them off nothing
+// is recorded.
+type Push struct {
+	Delay    time.Duration `koanf:"delay"`
+	DailyCap int           `koanf:"daily_cap"`
+	Webhook  PushWebhook   `koanf:"webhook"`
+	FCM      PushFCM       `koanf:"fcm"`
+	APNs     PushAPNs      `koanf:"apns"`
+	WebPush  PushWebPush   `koanf:"webpush"`
+}
+
+// PushWebhook is another server that takes pushes.
+type PushWebhook struct {
+	URL    URL    `koanf:"url"`
+	Secret Secret `koanf:"secret"`
+}
+
+// PushFCM is Firebase Cloud Messaging.
+type PushFCM struct {
+	CredentialsFile string `koanf:"credentials_file"`
+	URL             string `koanf:"url"`
+}
+
+// PushAPNs is the Apple Push Notification service.
+type PushAPNs struct {
+	KeyFile string `koanf:"key_file"`
+	KeyID   string `koanf:"key_id"`
+	TeamID  string `koanf:"team_id"`
+	Topic   string `koanf:"topic"`
+	URL     string `koanf:"url"`
+}
+
+// PushWebPush is for browsers.
+type PushWebPush struct {
+	PrivateKey   Secret `koanf:"private_key"`
+	PublicKey    string `koanf:"public_key"`
+	Subject      string `koanf:"subject"`
+	AllowPrivate bool   `koanf:"allow_private"`
+}
+
 // Presence are the times after which silence means absence.
 type Presence struct {
 	Grace time.Duration `koanf:"grace"`
@@ -139,6 +180,7 @@ func Default() Config {
 			Mode: HabitsEmbedded, Addr: "127.0.0.1:8090", Timeout: 5 * time.Second,
 			MembershipTTL: time.Minute, MembershipStale: time.Hour, GiveUp: 24 * time.Hour,
 		},
+		Push:     Push{Delay: 10 * time.Second, DailyCap: 20},
 		Presence: Presence{Grace: 10 * time.Second, Lease: 30 * time.Second},
 		Limits: Limits{
 			PacketSize: 64 << 10, ConnectTimeout: 5 * time.Second, TopicBytes: 256, TopicLevels: 8, Subscriptions: 64,

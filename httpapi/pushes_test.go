@@ -1,0 +1,34 @@
+package httpapi_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestOnlyOperatorsSeeAndRetryPushes(t *testing.T) {
+	for _, c := range []struct {
+		who, method, path string
+		status            int
+		asked             []any
+	}{
+		{"alice", "GET", "/v1/pushes", 403, nil},
+		{"alice", "POST", "/v1/pushes/m1/retry", 403, nil},
+		{"op", "GET", "/v1/pushes?dead=true&after=m0&limit=7", 200, []any{true, "m0", 8}},
+		{"op", "GET", "/v1/pushes?dead=perhaps", 400, nil},
+		{"op", "POST", "/v1/pushes/m1/retry", 204, []any{"m1"}},
+	} {
+		f := &fake{}
+		w := f.call(c.who, c.method, c.path, "")
+		if w.Code != c.status {
+			t.Errorf("%s %s as %s: %d %s", c.method, c.path, c.who, w.Code, body(w))
+		}
+		if diff := cmp.Diff(c.asked, f.asked); diff != "" {
+			t.Errorf("%s %s as %s:\n%s", c.method, c.path, c.who, diff)
+		}
+		if c.status == 200 {
+			golden(t, "pushes", body(w)) // without what the pushes say
+			checkDocumented(t, "GET", "/v1/pushes", 200, w.Body.Bytes())
+		}
+	}
+}

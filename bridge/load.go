@@ -136,12 +136,9 @@ func (m *Membership) waitingBatch(size int) []pactwire.UserID {
 func (m *Membership) fetch(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	since, err := m.since(ctx, users)
-	if err != nil {
-		return nil, nil, err
-	}
 	pacts, err := m.pacts(ctx, users)
-	if err == nil {
+	switch {
+	case err == nil:
 		if pacts == nil {
 			pacts = make(map[pactwire.UserID][]pactwire.Pact, len(users))
 		}
@@ -150,12 +147,15 @@ func (m *Membership) fetch(ctx context.Context, users []pactwire.UserID) (map[pa
 				pacts[u] = nil // was read, and has none
 			}
 		}
-		return pacts, since, nil
-	}
-	if !m.cfg.Remote || len(users) == 1 {
+	case !m.cfg.Remote || len(users) == 1:
 		return nil, nil, err
+	default:
+		pacts, err = m.apart(ctx, users)
 	}
-	pacts, err = m.apart(ctx, users)
+	since, failed := m.since(ctx, users) // after the pacts, so that it knows of whom they list
+	if failed != nil {
+		return nil, nil, failed
+	}
 	return pacts, since, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -162,6 +163,11 @@ func (c *commit) saw(pact pactwire.Pact, read reading) error {
 				before.Members = append(before.Members, m)
 			}
 		}
+	}
+	pact.Members = slices.Clone(pact.Members)
+	for i := range pact.Members { // another node may have written who joined, so that nothing is left to write here
+		was, _ := before.Member(pact.Members[i].UserID)
+		pact.Members[i].JoinedSeq = was.JoinedSeq
 	}
 	list := differences(before, pact)
 	if len(list) == 0 {

@@ -12,7 +12,8 @@ import (
 // What is kept when the habits-service is another process: what it was last seen to say, so that changes are told once, by
 // one node. The functions that need it run alone: each follows a call over HTTP, which costs more.
 
-// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one.
+// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
+// stories of its members begin.
 func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
 	if err := t.direct(); err != nil {
 		return before, false, err
@@ -29,6 +30,9 @@ func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err er
 		if err := unmarshal("seen pact "+string(p.ID), was, &before); err != nil {
 			return before, false, err
 		}
+		if err := t.joinedSeqs(id, before.Members); err != nil {
+			return before, false, err
+		}
 	}
 	now, err := json.Marshal(p)
 	if err != nil {
@@ -36,6 +40,28 @@ func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err er
 	}
 	_, err = t.exec(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact`, id, now)
 	return before, known, err
+}
+
+// joinedSeqs fills in where the stories of a pact's members begin.
+func (t *Tx) joinedSeqs(pact int64, members []pactwire.Member) error {
+	users := make([]string, len(members))
+	for i := range members {
+		users[i] = string(members[i].UserID)
+	}
+	var b []byte
+	_, err := t.one(`SELECT coalesce(json_object_agg(n.name, j.seq), '{}') FROM names n JOIN joined j ON j.usr = n.id AND j.stream = $1
+		WHERE n.kind = 2 AND n.name = ANY ($2)`, []any{pact, users}, &b)
+	if err != nil {
+		return err
+	}
+	var seqs map[pactwire.UserID]pactwire.Seq
+	if err := unmarshal("who joined", b, &seqs); err != nil {
+		return err
+	}
+	for i := range members {
+		members[i].JoinedSeq = seqs[members[i].UserID]
+	}
+	return nil
 }
 
 // SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns

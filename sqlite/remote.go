@@ -22,10 +22,12 @@ var (
 	sqlSeenWebhook     = newQuery(`INSERT INTO seen_webhooks (name, at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING 1`)
 	sqlSaid            = newQuery(`INSERT INTO said_milestones (user, goal, checkin, days) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1`)
 	sqlPutJoined       = newQuery(`INSERT INTO joined (user, stream, seq) VALUES (?, ?, ?) ON CONFLICT (user, stream) DO UPDATE SET seq = excluded.seq`)
+	sqlJoinedSeq       = newQuery(`SELECT seq FROM joined WHERE user = ? AND stream = ?`)
 	sqlJoined          = newQuery(`SELECT n.name, j.seq FROM joined j JOIN names n ON n.id = j.stream WHERE j.user = ?`)
 )
 
-// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one.
+// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
+// stories of its members begin.
 func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
 	id, err := t.internID(pactName(p.ID))
 	if err != nil {
@@ -43,12 +45,33 @@ func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err er
 		if err := json.Unmarshal(was, &before); err != nil {
 			return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
 		}
+		if err := t.joinedSeqs(id, before.Members); err != nil {
+			return before, false, err
+		}
 	}
 	now, err := json.Marshal(p)
 	if err != nil {
 		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
 	}
 	return before, known, t.c.q(sqlPutSeenPact).int(id).blob(now).run()
+}
+
+// joinedSeqs fills in where the stories of a pact's members begin.
+func (t *Tx) joinedSeqs(pact int64, members []pactwire.Member) error {
+	for i := range members {
+		user, err := t.c.id(userName(members[i].UserID))
+		if err != nil {
+			return err
+		}
+		s := t.c.q(sqlJoinedSeq).int(user).int(pact)
+		if s.next() {
+			members[i].JoinedSeq = pactwire.Seq(s.colInt(0)) //nolint:gosec // as it was written
+		}
+		if err := s.end(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns

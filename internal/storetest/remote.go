@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ func testSeenPact(t *testing.T, s Store) {
 		same(t, "before", p, before)
 		return err
 	})
+	must(t, s, func(tx Tx) error { return tx.Joined("p", "bob", 7) })
+	q.Members = slices.Clone(q.Members)
+	q.Members[1].JoinedSeq = 7
 	must(t, s, func(tx Tx) error {
 		before, _, err := tx.SeenPact(p)
 		same(t, "before", q, before)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
 )
 
 // Config are the listeners.
@@ -73,7 +74,18 @@ func (a *API) routes() []route {
 		route{method: "POST", pattern: "/v1/pacts/{id}/remove", handle: a.remove})
 	add(p.Streaks != nil, route{method: "GET", pattern: "/v1/streaks", handle: a.listStreaks})
 	add(p.Checkins != nil, route{method: "DELETE", pattern: "/v1/checkins/{id}", handle: a.deleteCheckin})
-	add(p.Commands != nil, route{method: "POST", pattern: "/v1/pacts/{id}/checkins", handle: a.checkin})
+	add(p.Commands != nil,
+		route{method: "POST", pattern: "/v1/pacts/{id}/checkins", handle: a.command(toPact(topics.CheckinsKind))},
+		route{method: "POST", pattern: "/v1/pacts/{id}/celebrations", handle: a.command(toPact(topics.CelebrationsKind))},
+		route{method: "POST", pattern: "/v1/pacts/{id}/encouragements", handle: a.command(toPact(topics.EncouragementKind))},
+		route{method: "POST", pattern: "/v1/pacts/{id}/reactions", handle: a.command(toPact(topics.ReactionsKind))},
+		route{method: "POST", pattern: "/v1/pacts/{id}/messages", handle: a.command(toPact(topics.MessagesKind))},
+		route{method: "POST", pattern: "/v1/users/{id}/messages", handle: a.command(toPerson(topics.UserMessagesKind))},
+		route{method: "POST", pattern: "/v1/users/{id}/connections", handle: a.command(toPerson(topics.ConnectionsKind))},
+		route{method: "PATCH", pattern: "/v1/notifications", handle: a.command(toSelf(topics.NotificationsKind))})
+	add(p.People != nil,
+		route{method: "GET", pattern: "/v1/notifications", handle: a.listNotifications},
+		route{method: "GET", pattern: "/v1/connections", handle: a.listConnections})
 	add(p.History != nil, route{method: "GET", pattern: "/v1/pacts/{id}/activities", handle: a.listActivities})
 	add(p.Inbox != nil, route{method: "GET", pattern: "/v1/inbox", handle: a.listInbox})
 	add(p.Events != nil, route{method: "POST", pattern: "/v1/events", open: true, handle: a.receiveEvent})

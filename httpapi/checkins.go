@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
 )
 
 // pending is the answer about a check-in that the habits-service has not answered within 2 s.
@@ -19,11 +20,18 @@ type pending struct {
 	Status    string `json:"status"` // pending
 }
 
-func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
-	pact, err := pactOf(r)
-	if err != nil {
-		return err
+// command is the handler of what MQTT clients publish to a topic.
+func (a *API) command(about func(*http.Request, pactwire.Identity) (topics.Topic, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
+		t, err := about(r, id)
+		if err != nil {
+			return err
+		}
+		return a.do(w, r, id, t)
 	}
+}
+
+func (a *API) do(w http.ResponseWriter, r *http.Request, id pactwire.Identity, t topics.Topic) error {
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return err
@@ -32,14 +40,14 @@ func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identi
 	if err != nil {
 		return err
 	}
-	cmds, err := a.ports.Parse(pact, r.Header.Get("Content-Type"), body)
+	cmds, err := a.ports.Parse(t, r.Header.Get("Content-Type"), body)
 	if err != nil {
 		return err
 	}
 	batch := cmds[0].Index != nil // never empty
 	for i := range cmds {
 		c := &cmds[i]
-		c.Sender, c.Pact, c.Topic, c.ReceivedAt = id, pact, "", time.Now()
+		c.Sender, c.Pact, c.User, c.Topic, c.ReceivedAt = id, t.Pact, t.User, "", time.Now()
 		c.Answer = pactwire.Answer{Silent: true}
 		switch {
 		case c.ID != "" && key != "" && c.ID != key && !batch:
@@ -54,7 +62,7 @@ func (a *API) checkin(w http.ResponseWriter, r *http.Request, id pactwire.Identi
 	}
 	outcomes, err := a.ports.Commands.Do(r.Context(), cmds)
 	switch {
-	case pactwire.CodeOf(err) == pactwire.Denied:
+	case t.Pact != "" && pactwire.CodeOf(err) == pactwire.Denied && pactwire.AsError(err).Field == "":
 		return noPact() // who may not send commands here is told no more than a stranger
 	case err != nil:
 		return err

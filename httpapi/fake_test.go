@@ -15,6 +15,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/httpapi"
+	"github.com/pactwire/pactwire/topics"
 )
 
 var at = pactwire.Time(time.Date(2026, 11, 23, 9, 0, 0, 123e6, time.UTC))
@@ -131,7 +132,12 @@ func (f *fake) Do(_ context.Context, cmds []pactwire.Command) ([]httpapi.Outcome
 }
 
 // parse is a small stand-in for the real parser: an object or an array of objects.
-func (f *fake) parse(_ pactwire.PactID, _ string, body []byte) ([]pactwire.Command, error) {
+func (f *fake) parse(t topics.Topic, _ string, body []byte) ([]pactwire.Command, error) {
+	if t.Kind != topics.CheckinsKind {
+		var w struct{ ID string }
+		err := json.Unmarshal(body, &w)
+		return []pactwire.Command{{Kind: pactwire.CommandKind(t.String()), ID: w.ID, Pact: t.Pact, User: t.User}}, err
+	}
 	type wire struct{ ID, Status string }
 	command := func(w wire) pactwire.Command {
 		return pactwire.Command{Kind: pactwire.CommandCheckin, ID: w.ID, Checkin: &pactwire.CheckinCommand{Status: pactwire.CheckinStatus(w.Status)}}
@@ -163,6 +169,18 @@ func (f *fake) History(_ context.Context, id pactwire.Identity, p pactwire.PactI
 func (f *fake) Inbox(_ context.Context, id pactwire.Identity, after pactwire.Seq, limit int) ([]json.RawMessage, bool, error) {
 	item := json.RawMessage(`{"id":"e1","seq":3,"type":"SERVER:LEFT_PACT","commandId":null,"data":{"pactId":"p1","reason":"left"},"createdAt":"2026-11-23T09:00:00.123Z"}`)
 	return []json.RawMessage{item}, true, f.note(id.UserID, after, limit)
+}
+
+func (f *fake) Notifications(_ context.Context, id pactwire.Identity, q pactwire.NotificationQuery) (pactwire.NotificationPage, error) {
+	return pactwire.NotificationPage{HasMore: true, UnreadCount: 3, Items: []pactwire.Notification{
+		{ID: "n2", Type: pactwire.NotifyMessage, IsUnread: true, FromUserID: "bob", FromUserName: "Bob", Count: 2,
+			Data: json.RawMessage(`{"messageId":"m1","message":"hi"}`), CreatedAt: at, UpdatedAt: at},
+		{ID: "n1", Type: pactwire.NotifyMilestone, PactID: "p1", Count: 1, Data: json.RawMessage(`{"streakDays":7}`), CreatedAt: at, UpdatedAt: at},
+	}}, f.note(id.UserID, q)
+}
+
+func (f *fake) Connections(_ context.Context, id pactwire.Identity, status pactwire.ConnectionStatus, after pactwire.UserID, limit int) ([]pactwire.Connection, bool, error) {
+	return []pactwire.Connection{{UserID: "bob", UserName: "Bob", Status: pactwire.ConnectionAccepted, UpdatedAt: at}}, false, f.note(id.UserID, status, after, limit)
 }
 
 func (f *fake) Receive(_ context.Context, h http.Header, body []byte) error {
@@ -237,7 +255,7 @@ func (f *fake) Heads(_ context.Context, pacts []pactwire.PactID) ([]pactwire.Seq
 func (f *fake) ports() httpapi.Ports {
 	return httpapi.Ports{
 		Verifier: f, Profile: f, Goals: f, Pacts: f, Invitations: f, Membership: f, Streaks: f, Checkins: f, Commands: f, Parse: f.parse,
-		History: f, Inbox: f, Events: f, Why: f, Heads: f, PushTokens: f, WebPushKey: "BKey", Pushes: f, Devices: f, Revocations: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
+		History: f, Inbox: f, People: f, Events: f, Why: f, Heads: f, PushTokens: f, WebPushKey: "BKey", Pushes: f, Devices: f, Revocations: f, Ready: func() []httpapi.Cause { return f.causes }, Metrics: prometheus.NewRegistry(),
 	}
 }
 

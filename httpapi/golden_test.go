@@ -62,6 +62,18 @@ func TestAnswers(t *testing.T) {
 		{"checkin_delete", "DELETE", "/v1/checkins/c1", "", 204, "/v1/checkins/{id}", nil, []any{pactwire.UserID("alice"), "c1"}},
 		{"streaks", "GET", "/v1/streaks", "", 200, "/v1/streaks", nil, nil},
 		{"inbox", "GET", "/v1/inbox?afterSeq=2", "", 200, "/v1/inbox", nil, []any{pactwire.UserID("alice"), pactwire.Seq(2), 50}},
+		{"celebrate", "POST", "/v1/pacts/p1/celebrations", `{"checkinId":"c1"}`, 201, "/v1/pacts/{id}/celebrations", []httpapi.Outcome{commandDone(t, "p1", false)}, nil},
+		{"celebrate_again", "POST", "/v1/pacts/p1/celebrations", `{"id":"k"}`, 200, "/v1/pacts/{id}/celebrations", []httpapi.Outcome{commandDone(t, "p1", true)}, nil},
+		{"encourage", "POST", "/v1/pacts/p1/encouragements", `{"targetUserId":"bob"}`, 201, "/v1/pacts/{id}/encouragements", []httpapi.Outcome{commandDone(t, "p1", false)}, nil},
+		{"react", "POST", "/v1/pacts/p1/reactions", `{"activityId":"a1"}`, 201, "/v1/pacts/{id}/reactions", []httpapi.Outcome{commandDone(t, "p1", false)}, nil},
+		{"message", "POST", "/v1/pacts/p1/messages", `{"message":"hi"}`, 201, "/v1/pacts/{id}/messages", []httpapi.Outcome{commandDone(t, "p1", false)}, nil},
+		{"direct_message", "POST", "/v1/users/bob/messages", `{"message":"hi"}`, 201, "/v1/users/{id}/messages", []httpapi.Outcome{commandDone(t, "", false)}, nil},
+		{"connect", "POST", "/v1/users/bob/connections", `{"action":"request"}`, 201, "/v1/users/{id}/connections", []httpapi.Outcome{commandDone(t, "", false)}, nil},
+		{"mark_read", "PATCH", "/v1/notifications", `{"isUnread":false}`, 201, "/v1/notifications", []httpapi.Outcome{commandDone(t, "", false)}, nil},
+		{"notifications", "GET", "/v1/notifications?unread=true&before=n3&limit=2", "", 200, "/v1/notifications", nil,
+			[]any{pactwire.UserID("alice"), pactwire.NotificationQuery{Unread: true, Before: "n3", Limit: 2}}},
+		{"connections", "GET", "/v1/connections?status=accepted&after=aaron", "", 200, "/v1/connections", nil,
+			[]any{pactwire.UserID("alice"), pactwire.ConnectionAccepted, pactwire.UserID("aaron"), 50}},
 		{"events", "POST", "/v1/events", `{"type":"x"}`, 202, "/v1/events", nil, []any{"msg_1", `{"type":"x"}`}},
 		{"push_tokens", "GET", "/v1/push-tokens", "", 200, "/v1/push-tokens", nil, []any{pactwire.UserID("alice")}},
 		{"push_token", "POST", "/v1/push-tokens", `{"kind":"fcm","token":"x"}`, 201, "/v1/push-tokens", nil,
@@ -95,6 +107,20 @@ func TestAnswers(t *testing.T) {
 			checkDocumented(t, c.method, c.operation, c.status, w.Body.Bytes())
 		})
 	}
+}
+
+// commandDone is the answer to a command that is no check-in. Without a pact it made no activity.
+func commandDone(t *testing.T, p pactwire.PactID, duplicate bool) httpapi.Outcome {
+	t.Helper()
+	d := pactwire.CommandDone{PactID: p, Duplicate: duplicate}
+	if id := "a1"; p != "" {
+		d.ActivityID, d.ActivitySeq = &id, seq(9)
+	}
+	data, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return httpapi.Outcome{Answer: pactwire.Event{Type: pactwire.EventCommandDone, Data: data}}
 }
 
 func timeOf(at pactwire.Time) *time.Time {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
 )
 
 // Ports is what the API speaks to. Verifier is needed; each other nil port takes its routes away.
@@ -21,9 +22,10 @@ type Ports struct {
 	Streaks     Streaks
 	Checkins    Checkins
 	Commands    Commands
-	Parse       ParseCheckins // needed with Commands
+	Parse       Parse // needed with Commands
 	History     History
 	Inbox       Inbox
+	People      People
 	Events      Events
 	Why         Why
 	Devices     Devices
@@ -98,8 +100,14 @@ type Outcome struct {
 	Pending bool           // accepted; the answer will come to the inbox
 }
 
-// ParseCheckins reads the body of POST /v1/pacts/{id}/checkins as the payload of the MQTT topic is read.
-type ParseCheckins func(pact pactwire.PactID, contentType string, body []byte) ([]pactwire.Command, error)
+// Parse reads a body as the payload of the MQTT topic that takes the same command is read.
+type Parse func(t topics.Topic, contentType string, body []byte) ([]pactwire.Command, error)
+
+// People shows what others want of the caller, and how the caller stands to them.
+type People interface {
+	Notifications(ctx context.Context, id pactwire.Identity, q pactwire.NotificationQuery) (pactwire.NotificationPage, error)
+	Connections(ctx context.Context, id pactwire.Identity, status pactwire.ConnectionStatus, after pactwire.UserID, limit int) (items []pactwire.Connection, more bool, err error)
+}
 
 // History reads a pact's log for a member.
 type History interface {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
-	"github.com/pactwire/pactwire/bridge/payload"
 	"github.com/pactwire/pactwire/bridge/presence"
 	"github.com/pactwire/pactwire/broker"
 	"github.com/pactwire/pactwire/broker/delivery"
@@ -18,7 +17,6 @@ import (
 	"github.com/pactwire/pactwire/hooks"
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/auth"
-	"github.com/pactwire/pactwire/topics"
 )
 
 // The packages do not know each other. What stands between them is here: each adapter says in one side's words what the
@@ -170,10 +168,6 @@ func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Ou
 		out[i] = httpapi.Outcome{Answer: r.Answer, Pending: r.Pending}
 	}
 	return out, nil
-}
-
-func parseCheckins(pact pactwire.PactID, contentType string, body []byte) ([]pactwire.Command, error) {
-	return payload.Parse(topics.Topic{Kind: topics.CheckinsKind, Pact: pact}, contentType, body)
 }
 
 // why explains permissions.

@@ -106,6 +106,10 @@ func TestCommandsFromGoalToStreak(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.does(t, "checkin", pact, "done", "--notes", "5 km", "--user", "alice", "--json")), &logged); err != nil || !logged.Duplicate {
 		t.Errorf("%+v %v", logged, err)
 	}
+	party := s.does(t, "celebrate", pact, "--message", "well done", "--id", "party-1", "--user", "bob")
+	if again := s.does(t, "celebrate", pact, first, "--message", "well done", "--id", "party-1", "--user", "bob"); !pactwire.ValidID(party) || again != party {
+		t.Errorf("celebrations %q %q", party, again)
+	}
 	if got := s.does(t, "why", "bob", pact); !strings.HasPrefix(got, "bob may read and send commands: ") {
 		t.Error(got)
 	}

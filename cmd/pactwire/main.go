@@ -42,6 +42,7 @@ type cli struct {
 	Goal          goalCmd          `cmd:"" help:"Make and list habits."`
 	Pact          pactCmd          `cmd:"" help:"Make pacts, let people in, and end them."`
 	Checkin       checkinCmd       `cmd:"" help:"Check in."`
+	Celebrate     celebrateCmd     `cmd:"" help:"Celebrate a partner's check-in."`
 	Watch         watchCmd         `cmd:"" help:"See what your partners do, as it happens."`
 	Device        deviceCmd        `cmd:"" help:"Things that check in by themselves: make, list and revoke them."`
 	Revoke        revokeCmd        `cmd:"" help:"Take tokens and devices back before they end."`

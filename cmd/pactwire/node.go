@@ -167,7 +167,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 // ports joins the API to what does the work: the service in this process, or the one that calls are forwarded to.
 func (n *node) ports(remote bool) httpapi.Ports {
 	p := httpapi.Ports{
-		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: parseCheckins, History: n.bridge,
+		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: payload.Parse, History: n.bridge, People: n.bridge,
 		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
 		Devices: n.devices, Revocations: n.revoked,
 	}

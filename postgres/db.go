@@ -79,18 +79,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	pc, err := pgxpool.ParseConfig(cfg.URL)
+	pc, err := parse(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("store.url: this is no address of a PostgreSQL database; write postgres://user:password@host/database")
-	}
-	params := maps.Clone(defaults)
-	maps.Copy(params, pc.ConnConfig.RuntimeParams)
-	pc.ConnConfig.RuntimeParams = params
-	if !strings.Contains(cfg.URL, "connect_timeout") {
-		pc.ConnConfig.ConnectTimeout = connectTime
-	}
-	if !strings.Contains(cfg.URL, "pool_max_conns") {
-		pc.MaxConns = 8
+		return nil, err
 	}
 	writes := pc.ConnConfig.Copy()
 	maps.Copy(writes.RuntimeParams, planning)
@@ -129,6 +120,24 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	d.gathering.Go(func() { gather(d, d.claims, d.claimSessions) })
 	d.gathering.Go(func() { gather(d, d.turns, d.claimTurns) })
 	return d, nil
+}
+
+// parse reads a URL, and adds what it does not say.
+func parse(url string) (*pgxpool.Config, error) {
+	pc, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("store.url: this is no address of a PostgreSQL database; write postgres://user:password@host/database")
+	}
+	params := maps.Clone(defaults)
+	maps.Copy(params, pc.ConnConfig.RuntimeParams)
+	pc.ConnConfig.RuntimeParams = params
+	if !strings.Contains(url, "connect_timeout") {
+		pc.ConnConfig.ConnectTimeout = connectTime
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		pc.MaxConns = 8
+	}
+	return pc, nil
 }
 
 // durable refuses a server that acknowledges what is not on its disk.

@@ -49,6 +49,7 @@ type cli struct {
 	Push          pushCmd          `cmd:"" help:"Look after what is pushed to people without a device on the line."`
 	Why           whyCmd           `cmd:"" help:"Explain why somebody may or may not use a pact."`
 	Bench         benchCmd         `cmd:"" help:"Make members for a benchmark, and run it."`
+	Store         storeCmd         `cmd:"" help:"Move to another database."`
 	Doctor        doctorCmd        `cmd:"" help:"Look whether a server can run with these settings on this machine."`
 	Settings      configCmd        `cmd:"" name:"config" help:"Check and show the settings."`
 	Version       versionCmd       `cmd:"" help:"Print the version."`

@@ -69,9 +69,10 @@ type Conn struct {
 	attached atomic.Pointer[any]
 
 	mu      sync.Mutex
-	greeted bool   // CONNACK has been written
-	held    []byte // what the library wrote before its CONNACK; at most maxHeld bytes, overflow closes
-	cause   error  // why we ended it
+	greeted bool    // CONNACK has been written
+	held    []byte  // what the library wrote before its CONNACK; at most maxHeld bytes, overflow closes
+	window  *window // nil: no Receive Maximum to honour for the library
+	cause   error   // why we ended it
 	gone    []func()
 	left    bool // the library has let go of it
 }
@@ -234,6 +235,7 @@ func (c *Conn) take(f frame.Frame) bool {
 	}
 	p := c.peer.Load()
 	if p == nil {
+		c.acknowledged(f)
 		return false
 	}
 	switch f.Type {

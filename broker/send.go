@@ -34,6 +34,15 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.version.Load() < 5 && bytes.HasSuffix(q, []byte{frame.Disconnect << 4, 0}) {
 		q = without(q, func(pk []byte) bool { return pk[0]>>4 == frame.Disconnect })
 	}
+	if c.window != nil {
+		q = c.window.pass(q)
+		if len(c.window.held) > c.srv.cfg.Limits.OutboundBytes {
+			c.cause = errOverflow
+			c.srv.metrics.overflows.Inc()
+			c.shut()
+			return 0, errOverflow
+		}
+	}
 	if c.Pending()+len(q) > c.srv.cfg.Limits.OutboundBytes {
 		q = without(q, func(pk []byte) bool {
 			drop := pk[0]&0xF6 == frame.Publish<<4

@@ -172,12 +172,15 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	if pk.Properties.ReceiveMaximum > 0 {
 		receiveMax = pk.Properties.ReceiveMaximum
 	}
-	// The library deadlocks in its own count of the client's Receive Maximum; our window honours it instead.
+	// The library deadlocks in its own count of the client's Receive Maximum; our windows honour it instead.
 	cl.Properties.Props.ReceiveMaximum = 0
 	cl.State.Inflight.ResetSendQuota(0)
 	p.expiry = a.expiry(p, cl)
 	a.setKeepalive(p, cl)
 	if p.lab {
+		if receiveMax > 0 && receiveMax < math.MaxUint16 {
+			p.conn.SetWindow(receiveMax)
+		}
 		return p, a.admitLab(ctx, cl, p)
 	}
 	// Wills of members are words about presence, not messages: see Presence.
@@ -308,7 +311,7 @@ func (a *Auth) setKeepalive(p *peer, cl *mqtt.Client) {
 	asked := cl.State.Keepalive
 	lowest, highest := seconds(a.cfg.KeepaliveMin), seconds(a.cfg.KeepaliveMax)
 	if p.lab {
-		highest = labKeepalive
+		lowest, highest = 1, labKeepalive
 	}
 	var want uint16
 	switch {

@@ -22,6 +22,8 @@ type Conn interface {
 	Disconnect(reason byte)
 	// SetKeepalive says how long the client may be silent, times one and a half.
 	SetKeepalive(d time.Duration)
+	// SetWindow lets at most most messages of QoS 1 and 2 that the library sends be under way.
+	SetWindow(most uint16)
 	// OnGone registers what to do once the library has let go of the connection; f runs at once if it has already.
 	OnGone(f func())
 	// ID is unique among the connections of this process.

@@ -29,6 +29,7 @@ type opts struct {
 	willTopic string // "" = no will
 	will      string
 	willFlags byte // retain 0x20, QoS << 3
+	willProps []byte
 	hold      bool // acknowledge nothing
 }
 
@@ -55,19 +56,26 @@ func try(t testing.TB, s *testkit.Server, o opts) (*client, packet) {
 	if o.token == "" {
 		o.token = testkit.Token(o.user, o.roles...)
 	}
-	nc, err := net.DialTimeout("tcp", s.TCP, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &client{t: t, nc: nc, v: o.v, hold: o.hold, gone: make(chan struct{})}
-	go c.read()
-	t.Cleanup(c.drop)
+	c := dial(t, s, o.v, o.hold)
 	c.raw(connectPacket(o))
 	testkit.Eventually(t, limit, "CONNACK or an end", func() bool { return c.isEnded() || len(c.of(connack)) > 0 })
 	if acks := c.of(connack); len(acks) > 0 {
 		return c, acks[0]
 	}
 	return c, packet{}
+}
+
+// dial opens a connection and says nothing.
+func dial(t testing.TB, s *testkit.Server, v byte, hold bool) *client {
+	t.Helper()
+	nc, err := net.DialTimeout("tcp", s.TCP, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, nc: nc, v: v, hold: hold, gone: make(chan struct{})}
+	go c.read()
+	t.Cleanup(c.drop)
+	return c
 }
 
 // connect connects and must be let in.
@@ -96,7 +104,7 @@ func connectPacket(o opts) []byte {
 	b = append(b, str(o.id)...)
 	if o.willTopic != "" {
 		if o.v == 5 {
-			b = append(b, 0)
+			b = append(b, withLength(o.willProps)...)
 		}
 		b = append(b, str(o.willTopic)...)
 		b = append(b, str(o.will)...)
@@ -311,8 +319,15 @@ func (c *client) ping() {
 }
 
 // quit says DISCONNECT and waits for the end.
-func (c *client) quit() {
-	c.raw([]byte{14 << 4, 0})
+func (c *client) quit() { c.quitWith(0) }
+
+// quitWith says DISCONNECT with properties of MQTT 5.
+func (c *client) quitWith(reason byte, props ...[]byte) {
+	var body []byte
+	if len(props) > 0 {
+		body = append([]byte{reason}, withLength(join(props...))...)
+	}
+	c.raw(frame(disconnect<<4, body))
 	c.nc.Close()
 	<-c.gone
 }

@@ -146,3 +146,28 @@ func TestTrapLabTakeoverOfManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestTrapReceiveMaximumUnderLoad: the library deadlocks a client that set a Receive Maximum and acknowledges while several
+// publish to it. Ours keeps count itself.
+func TestTrapReceiveMaximumUnderLoad(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
+	c := connect(t, s, opts{user: "lara", roles: []string{"lab"}, id: "c", v: 5, props: prop16(propReceiveMax, 3)})
+	c.mustSub("busy/+")
+	const publishers, each = 3, 150
+	var all sync.WaitGroup
+	for i := range publishers {
+		p := connect(t, s, opts{user: "lena", roles: []string{"lab"}, id: string(rune('a' + i)), v: 5})
+		all.Go(func() {
+			for range each { // at its own pace: the library drops what it cannot queue
+				p.pub("busy/"+string(rune('a'+i)), "x")
+			}
+		})
+	}
+	all.Wait()
+	testkit.Eventually(t, limit, "all messages", func() bool { return len(c.messages("busy/")) >= publishers*each })
+	c.ping()
+	if n := len(c.messages("busy/")); n != publishers*each {
+		t.Errorf("%d messages", n)
+	}
+}

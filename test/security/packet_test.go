@@ -32,6 +32,11 @@ const (
 	propMaxPacket     = 0x27
 	propShared        = 0x2a
 	propUser          = 0x26
+	propFormat        = 0x01
+	propMessageExpiry = 0x02
+	propContentType   = 0x03
+	propSubscription  = 0x0b
+	propWillDelay     = 0x18
 )
 
 // packet is one packet from the server.
@@ -46,7 +51,9 @@ type packet struct {
 	qos     byte
 	dup     bool
 	retain  bool
-	props   map[byte]any // uint32 or string
+	props   map[byte]any // uint32 or string; of several with one name the last, and all of them in subs and user
+	subs    []uint32     // subscription identifiers
+	user    string       // user properties, as a=1&b=2
 }
 
 var errBad = errors.New("a malformed packet from the server")
@@ -94,7 +101,7 @@ func readPacket(r io.Reader, v byte) (p packet, err error) {
 			p.id, body = binary.BigEndian.Uint16(body), body[2:]
 		}
 		if v == 5 {
-			p.props, body = readProps(body)
+			p.props, body = p.readProps(body)
 		}
 		p.payload = string(body)
 	case puback, pubrec, pubrel, pubcomp:
@@ -119,7 +126,9 @@ func readPacket(r io.Reader, v byte) (p packet, err error) {
 	return p, nil
 }
 
-func readProps(b []byte) (map[byte]any, []byte) {
+func readProps(b []byte) (map[byte]any, []byte) { return (&packet{}).readProps(b) }
+
+func (p *packet) readProps(b []byte) (map[byte]any, []byte) {
 	n, used := binary.Uvarint(b)
 	b, rest := b[used:used+int(n)], b[used+int(n):]
 	m := map[byte]any{}
@@ -142,8 +151,13 @@ func readProps(b []byte) (map[byte]any, []byte) {
 		case 0x0b:
 			n, used := binary.Uvarint(b)
 			m[k], b = uint32(n), b[used:]
+			p.subs = append(p.subs, uint32(n))
 		case 0x26:
-			m[k] = text() + "=" + text()
+			pair := text() + "=" + text()
+			if m[k] = pair; p.user != "" {
+				pair = "&" + pair
+			}
+			p.user += pair
 		default:
 			m[k] = text()
 		}

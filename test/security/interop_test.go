@@ -1,0 +1,636 @@
+package security_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/testkit"
+)
+
+// These are the scenarios of the Eclipse Paho interoperability suite (11 of MQTT 3.1.1, 27 of MQTT 5) for role lab, in our
+// own words and with shorter waits. Each runs with people and topics of its own, so that all can run at once.
+
+// room is where one scenario happens.
+type room struct {
+	*testing.T
+	s    *testkit.Server
+	name string
+	v    byte
+}
+
+// pass lets time pass.
+func (r *room) pass(d time.Duration) {
+	r.Helper()
+	began := time.Now()
+	testkit.Eventually(r.T, d+limit, "time passes", func() bool { return time.Since(began) > d })
+}
+
+// topic is a topic of this room; one that begins with a slash keeps it in front.
+func (r *room) topic(t string) string { return r.name + "/" + t }
+
+// join connects as a person of the room.
+func (r *room) join(id string, set ...func(*opts)) *client {
+	r.Helper()
+	c, ack := r.ask(id, set...)
+	if ack.kind != connack || ack.code != 0 {
+		r.Fatalf("%s: kind %d code %#x", id, ack.kind, ack.code)
+	}
+	return c
+}
+
+func (r *room) ask(id string, set ...func(*opts)) (*client, packet) {
+	r.Helper()
+	o := opts{user: pactwire.UserID(strings.ReplaceAll(r.name, "/", "_")), roles: []string{"lab"}, id: id, v: r.v}
+	for _, f := range set {
+		f(&o)
+	}
+	return try(r.T, r.s, o)
+}
+
+func stay(o *opts)              { o.keep = true }
+func silent(o *opts)            { o.hold = true }
+func beat(s uint16) func(*opts) { return func(o *opts) { o.keepalive = s } }
+func with(props ...[]byte) func(*opts) {
+	return func(o *opts) { o.props = append(o.props, join(props...)...) }
+}
+
+func will(topic, payload string, qos byte, props ...[]byte) func(*opts) {
+	return func(o *opts) { o.willTopic, o.will, o.willFlags, o.willProps = topic, payload, qos<<3, join(props...) }
+}
+
+// keep makes a session that outlives its connection by a while, in either version.
+func keep(o *opts) {
+	o.keep = true
+	if o.v == 5 {
+		o.props = append(o.props, prop32(propExpiry, 3600)...)
+	}
+}
+
+// say publishes and waits until the server has it.
+func (c *client) say(flags byte, topic, payload string, props ...[]byte) {
+	c.t.Helper()
+	id := c.id()
+	c.raw(c.publishBytes(flags, id, topic, payload, props...))
+	switch flags >> 1 & 3 {
+	case 0:
+		c.ping()
+	case 1:
+		c.answered(puback, id, "PUBACK of "+topic)
+	case 2:
+		c.answered(pubrec, id, "PUBREC of "+topic)
+		c.ack(pubrel, id)
+		c.answered(pubcomp, id, "PUBCOMP of "+topic)
+	}
+}
+
+// grant subscribes with QoS 2 and must be granted it.
+func (c *client) grant(options byte, props []byte, filters ...string) {
+	c.t.Helper()
+	for i, code := range c.subWith(options, props, filters...) {
+		if code != options&3 {
+			c.t.Fatalf("subscribe %s: %#x", filters[i], code)
+		}
+	}
+}
+
+// hears waits for n messages and then sees to it that there are no more.
+func (c *client) hears(n int) []packet {
+	c.t.Helper()
+	c.wait(n, fmt.Sprintf("%d messages", n), func(p packet) bool { return p.kind == publish })
+	c.ping()
+	got := c.messages("")
+	if len(got) != n {
+		c.t.Fatalf("%d messages, want %d: %+v", len(got), n, got)
+	}
+	return got
+}
+
+func qualities(ps []packet) (out []byte) {
+	for _, p := range ps {
+		out = append(out, p.qos)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestInteroperability(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
+	for _, sc := range []struct {
+		name     string
+		versions string
+		run      func(*room)
+	}{
+		{"basic", "45", interopBasic},
+		{"retained messages", "45", interopRetained},
+		{"will message", "45", interopWill},
+		{"zero length client id", "45", interopNoClientID},
+		{"offline message queueing", "45", interopOffline},
+		{"overlapping subscriptions", "45", interopOverlapping},
+		{"keepalive", "45", interopKeepalive},
+		{"redelivery on reconnect", "45", interopRedelivery},
+		{"subscribe failure", "45", interopSubscribeFailure},
+		{"dollar topics", "45", interopDollar},
+		{"unsubscribe", "45", interopUnsubscribe},
+		{"session expiry", "5", interopSessionExpiry},
+		{"user properties", "5", interopUserProperties},
+		{"payload format", "5", interopPayloadFormat},
+		{"publication expiry", "5", interopPublicationExpiry},
+		{"subscribe options: no local", "5", interopNoLocal},
+		{"subscribe options: retain", "5", interopRetainOptions},
+		{"assigned client id", "5", interopAssignedID},
+		{"subscription identifiers", "5", interopSubscriptionIDs},
+		{"request and response", "5", interopRequestResponse},
+		{"client topic alias", "5", interopClientAlias},
+		{"server topic alias", "5", interopServerAlias},
+		{"maximum packet size", "5", interopPacketSize},
+		{"server keep alive", "5", interopServerKeepalive},
+		{"flow control: the client's Receive Maximum", "5", interopFlowToClient},
+		{"flow control: the server's Receive Maximum", "5", interopFlowToServer},
+		{"will delay", "5", interopWillDelay},
+		{"shared subscriptions", "5", interopShared},
+	} {
+		for _, v := range sc.versions {
+			name := sc.name + " " + map[rune]string{'4': "3.1.1", '5': "5"}[v]
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				sc.run(&room{t, s, strings.NewReplacer(" ", "_", ".", "_", ":", "", "'", "").Replace(name), byte(v - '0')})
+			})
+		}
+	}
+}
+
+func interopBasic(r *room) {
+	c := r.join("a")
+	c.quit()
+	c = r.join("a")
+	c.grant(2, nil, r.topic("A"))
+	for qos := range byte(3) {
+		c.say(qos<<1, r.topic("A"), fmt.Sprint("qos ", qos))
+	}
+	if got := qualities(c.hears(3)); !slices.Equal(got, []byte{0, 1, 2}) {
+		r.Errorf("QoS %v", got)
+	}
+	c.raw(connectPacket(opts{user: "x", v: r.v, token: "x"}))
+	c.endedWith() // CONNECT twice
+	c, ack := r.ask("b")
+	c.drop()
+	if ack.code != 0 {
+		r.Errorf("%#x", ack.code)
+	}
+	nc := dial(r.T, r.s, r.v, false)
+	nc.raw(frame(1<<4, append(str("hj"), r.v, 2, 0, 0, 0, 0, 0)))
+	nc.endedWith()
+}
+
+func interopRetained(r *room) {
+	c := r.join("a")
+	var props [][]byte
+	if r.v == 5 {
+		props = [][]byte{userProp("a", "2"), userProp("c", "3")}
+	}
+	for qos := range byte(3) {
+		c.say(qos<<1|1, r.topic(fmt.Sprint("q", qos)), fmt.Sprint("qos ", qos), props...)
+	}
+	c.grant(2, nil, r.topic("+"))
+	got := c.hears(3)
+	if !slices.Equal(qualities(got), []byte{0, 1, 2}) {
+		r.Errorf("QoS %v", qualities(got))
+	}
+	for _, m := range got {
+		if !m.retain || r.v == 5 && m.user != "a=2&c=3" {
+			r.Errorf("%+v", m)
+		}
+	}
+	for qos := range byte(3) {
+		c.say(qos<<1|1, r.topic(fmt.Sprint("q", qos)), "")
+	}
+	again := r.join("b")
+	again.grant(2, nil, r.topic("+"))
+	again.hears(0)
+}
+
+func interopWill(r *room) {
+	a := r.join("a", will(r.topic("C"), "client not disconnected", 0), beat(2))
+	b := r.join("b", keep)
+	b.grant(2, nil, r.topic("C"))
+	a.drop()
+	if got := b.hears(1); got[0].payload != "client not disconnected" {
+		r.Errorf("%+v", got)
+	}
+	polite := r.join("c", will(r.topic("C"), "never", 0))
+	polite.quit()
+	b.hears(1)
+}
+
+func interopNoClientID(r *room) {
+	c, ack := r.ask("", stay)
+	if r.v == 4 {
+		if ack.kind == connack && ack.code == 0 {
+			r.Error("a session to keep was begun without a client id")
+		}
+	} else if ack.code != 0 || ack.props[propAssignedID] == nil {
+		r.Errorf("%+v", ack)
+	}
+	c.drop()
+	r.join("").quit()
+}
+
+func interopOffline(r *room) {
+	a := r.join("a", keep)
+	a.grant(2, nil, r.topic("+"))
+	a.quit()
+	b := r.join("b")
+	for qos := range byte(3) {
+		b.say(qos<<1, r.topic(fmt.Sprint("q", qos)), fmt.Sprint("qos ", qos))
+	}
+	a, ack := r.ask("a", keep)
+	if !ack.present {
+		r.Error("the session is lost")
+	}
+	if got := qualities(a.hears(2)); !slices.Equal(got, []byte{1, 2}) { // QoS 0 is not queued
+		r.Errorf("QoS %v", got)
+	}
+}
+
+func interopOverlapping(r *room) {
+	c := r.join("a")
+	c.grant(2, nil, r.topic("A/#"))
+	c.grant(1, nil, r.topic("A/+"))
+	c.say(4, r.topic("A/C"), "overlapping topic filters")
+	if got := c.hears(1); got[0].qos != 2 {
+		r.Errorf("%+v", got)
+	}
+}
+
+func interopKeepalive(r *room) {
+	b := r.join("b", beat(0))
+	b.grant(2, nil, r.topic("late"))
+	began := time.Now()
+	a := r.join("a", beat(1), will(r.topic("late"), "keepalive expiry", 0))
+	b.hears(1)
+	if took := time.Since(began); took < time.Second || !a.isEnded() {
+		r.Errorf("cut after %v, ended: %v", took, a.isEnded())
+	}
+}
+
+func interopRedelivery(r *room) {
+	b := r.join("b", keep, silent)
+	b.grant(2, nil, r.topic("A/#"))
+	p := r.join("p")
+	p.say(2, r.topic("A/B"), "one")
+	p.say(4, r.topic("A/C"), "two")
+	b.wait(2, "both", func(p packet) bool { return p.kind == publish })
+	b.drop()
+	b, ack := r.ask("b", keep)
+	if !ack.present {
+		r.Error("the session is lost")
+	}
+	for _, m := range b.hears(2) {
+		if !m.dup {
+			r.Errorf("sent again without DUP: %+v", m)
+		}
+	}
+	b.quit()
+	r.join("b", keep).hears(0)
+}
+
+func interopSubscribeFailure(r *room) {
+	if got := r.join("a").subWith(2, nil, "test/nosubscribe", r.topic("fine")); got[0] < 0x80 || got[1] != 2 {
+		r.Errorf("%#x", got)
+	}
+}
+
+func interopDollar(r *room) {
+	b := r.join("b", beat(0))
+	b.grant(2, nil, "+/"+r.topic("dollar"))
+	b.say(2, "x/"+r.topic("dollar"), "a plain one")
+	b.hears(1)
+	b.say(2, "$x/"+r.topic("dollar"), "one with $")
+	b.hears(1)
+}
+
+func interopUnsubscribe(r *room) {
+	b := r.join("b")
+	for _, topic := range []string{"0", "1", "2"} {
+		b.grant(2, nil, r.topic(topic))
+	}
+	b.unsub(r.topic("0"))
+	a := r.join("a")
+	for _, topic := range []string{"0", "1", "2"} {
+		a.say(2, r.topic(topic), "topic "+topic)
+	}
+	if got := b.hears(2); got[0].topic != r.topic("1") || got[1].topic != r.topic("2") {
+		r.Errorf("%+v", got)
+	}
+}
+
+func interopSessionExpiry(r *room) {
+	expiry := func(s uint32) func(*opts) { return with(prop32(propExpiry, s)) }
+	meets := func(what string, present bool, set ...func(*opts)) *client {
+		r.Helper()
+		c, ack := r.ask("a", set...)
+		if ack.code != 0 || ack.present != present {
+			r.Errorf("%s: code %#x, Session Present %v", what, ack.code, ack.present)
+		}
+		return c
+	}
+	gone := func() { // after the library's next look, whenever that is
+		r.Helper()
+		for wait := 2 * time.Second; wait < time.Minute; wait *= 2 {
+			r.pass(wait)
+			c, ack := r.ask("a", stay, expiry(1))
+			c.quit()
+			if !ack.present {
+				return
+			}
+		}
+		r.Error("the session does not expire")
+	}
+	c := meets("clean", false, expiry(0))
+	c.grant(2, nil, r.topic("A"))
+	c.quit()
+	meets("at once", false, stay, expiry(0)).quit()
+	c = meets("clean again", false, expiry(60))
+	c.grant(2, nil, r.topic("A"))
+	c.quit()
+	c = meets("within its time", true, stay, expiry(60))
+	c.quitWith(0, prop32(propExpiry, 1)) // DISCONNECT shortens it
+	gone()
+	c = meets("begun anew", false, expiry(1))
+	c.grant(2, nil, r.topic("A"))
+	c.quitWith(0, prop32(propExpiry, 60)) // and lengthens it
+	c = meets("lengthened", true, stay, expiry(1))
+	c.quitWith(0, prop32(propExpiry, 0))
+	meets("ended by DISCONNECT", false, stay, expiry(1)).quit()
+}
+
+func interopUserProperties(r *room) {
+	c := r.join("a")
+	c.grant(2, nil, r.topic("A"))
+	for qos := range byte(3) {
+		c.say(qos<<1, r.topic("A"), "", userProp("a", "2"), userProp("c", "3"))
+	}
+	got := c.hears(3)
+	for _, m := range got {
+		if m.user != "a=2&c=3" {
+			r.Errorf("%+v", m)
+		}
+	}
+	if !slices.Equal(qualities(got), []byte{0, 1, 2}) {
+		r.Errorf("QoS %v", qualities(got))
+	}
+}
+
+func interopPayloadFormat(r *room) {
+	c := r.join("a")
+	c.grant(2, nil, r.topic("A"))
+	for qos := range byte(3) {
+		c.say(qos<<1, r.topic("A"), "ü", []byte{propFormat, 1}, propStr(propContentType, "My name"))
+	}
+	for _, m := range c.hears(3) {
+		if m.props[propFormat] != uint32(1) || m.props[propContentType] != "My name" {
+			r.Errorf("%+v", m)
+		}
+	}
+}
+
+func interopPublicationExpiry(r *room) {
+	b := r.join("b", keep)
+	b.grant(2, nil, r.topic("A"))
+	b.quit()
+	a := r.join("a")
+	for _, seconds := range []uint32{1, 60} {
+		for _, qos := range []byte{1, 2} {
+			a.say(qos<<1, r.topic("A"), fmt.Sprint(seconds), prop32(propMessageExpiry, seconds))
+		}
+	}
+	r.pass(3 * time.Second)
+	for _, m := range r.join("b", keep).hears(2) {
+		if left, _ := m.props[propMessageExpiry].(uint32); m.payload != "60" || left == 0 || left >= 60 {
+			r.Errorf("%+v", m)
+		}
+	}
+}
+
+func interopNoLocal(r *room) {
+	a, b := r.join("a"), r.join("b")
+	a.grant(2|4, nil, r.topic("A"))
+	b.grant(2|4, nil, r.topic("A"))
+	a.say(2, r.topic("A"), "no local")
+	b.hears(1)
+	a.hears(0)
+}
+
+func interopRetainOptions(r *room) {
+	a := r.join("a")
+	a.grant(2|8, nil, r.topic("as"))
+	a.say(2, r.topic("as"), "not retained")
+	a.say(2|1, r.topic("as"), "retained")
+	if got := a.hears(2); got[0].retain || !got[1].retain {
+		r.Errorf("retain as published: %+v", got)
+	}
+	p := r.join("p")
+	for qos := range byte(3) {
+		p.say(qos<<1|1, r.topic("A/"+fmt.Sprint(qos)), "kept")
+	}
+	for _, x := range []struct{ handling, first, second byte }{{0, 3, 6}, {1, 3, 3}, {2, 0, 0}} {
+		c := r.join(fmt.Sprint("c", x.handling))
+		c.grant(2|x.handling<<4, nil, r.topic("A/+"))
+		c.hears(int(x.first))
+		c.grant(2|x.handling<<4, nil, r.topic("A/+"))
+		c.hears(int(x.second))
+	}
+}
+
+func interopAssignedID(r *room) {
+	c, ack := r.ask("")
+	id, _ := ack.props[propAssignedID].(string)
+	if id == "" {
+		r.Fatalf("%+v", ack)
+	}
+	c.quit()
+	r.join(id).quit()
+}
+
+func interopSubscriptionIDs(r *room) {
+	a, b := r.join("a"), r.join("b")
+	id := func(n uint64) []byte { return binary.AppendUvarint([]byte{propSubscription}, n) }
+	a.grant(2, id(456789), r.topic("A"))
+	b.grant(2, id(2), r.topic("A"))
+	b.grant(2, id(3), r.topic("+"))
+	b.say(2, r.topic("A"), "sub identifier test")
+	if got := a.hears(1)[0].subs; !slices.Equal(got, []uint32{456789}) {
+		r.Errorf("%v", got)
+	}
+	if got := b.hears(1)[0].subs; !slices.Equal(got, []uint32{2, 3}) {
+		r.Errorf("%v", got)
+	}
+}
+
+func interopRequestResponse(r *room) {
+	a, b := r.join("a"), r.join("b")
+	a.grant(2|4, nil, r.topic("A"))
+	b.grant(2|4, nil, r.topic("A"))
+	a.say(2, r.topic("A"), "request", propStr(propResponseTopic, r.topic("A")), propStr(propCorrelation, "334"))
+	m := b.hears(1)[0]
+	answer, _ := m.props[propResponseTopic].(string)
+	if m.props[propCorrelation] != "334" || answer != r.topic("A") {
+		r.Fatalf("%+v", m)
+	}
+	b.say(2, answer, "response", propStr(propCorrelation, "334"))
+	if m := a.hears(1)[0]; m.payload != "response" || m.props[propCorrelation] != "334" {
+		r.Errorf("%+v", m)
+	}
+}
+
+func interopClientAlias(r *room) {
+	c, ack := r.ask("a")
+	if most, said := ack.props[propAliasMax]; said && most != uint32(0) {
+		r.Fatalf("topic aliases are announced: %v", most)
+	}
+	c.raw(c.publishBytes(0, 0, r.topic("A"), "x", prop16(propAlias, 1)))
+	if code := c.endedWith(); code != 0x94 {
+		r.Errorf("an alias that was not offered ended with %#x", code)
+	}
+}
+
+func interopServerAlias(r *room) {
+	c := r.join("a", with(prop16(propAliasMax, 1)))
+	c.grant(2, nil, r.topic("A"))
+	for qos := range byte(3) {
+		c.say(qos<<1, r.topic("A"), fmt.Sprint("alias ", qos))
+	}
+	for i, m := range c.hears(3) {
+		want := ""
+		if i == 0 {
+			want = r.topic("A")
+		}
+		if m.props[propAlias] != uint32(1) || m.topic != want {
+			r.Errorf("%d: %+v", i, m)
+		}
+	}
+	none := r.join("b")
+	none.grant(2, nil, r.topic("A"))
+	c.say(0, r.topic("A"), "plain")
+	if m := none.hears(1)[0]; m.props[propAlias] != nil || m.topic != r.topic("A") {
+		r.Errorf("%+v", m)
+	}
+}
+
+func interopPacketSize(r *room) {
+	c, ack := r.ask("a", with(prop32(propMaxPacket, 64)))
+	most, _ := ack.props[propMaxPacket].(uint32)
+	if most == 0 {
+		r.Fatal("no Maximum Packet Size in CONNACK")
+	}
+	c.grant(2, nil, r.topic("A"))
+	p := r.join("p")
+	p.say(2, r.topic("A"), strings.Repeat("x", 100))
+	p.say(2, r.topic("A"), "small")
+	if got := c.hears(1); got[0].payload != "small" {
+		r.Errorf("%+v", got)
+	}
+	p.raw(p.publishBytes(2, 9, r.topic("A"), strings.Repeat("x", int(most))))
+	if code := p.endedWith(); code != 0x95 {
+		r.Errorf("too large a packet ended with %#x", code)
+	}
+}
+
+func interopServerKeepalive(r *room) {
+	_, ack := r.ask("a", beat(120))
+	if ack.props[propKeepAlive] != uint32(60) {
+		r.Errorf("%+v", ack)
+	}
+}
+
+// interopFlowToClient: with two messages not acknowledged the third waits, and each acknowledgement lets one more come.
+func interopFlowToClient(r *room) {
+	for _, qos := range []byte{1, 2} {
+		c := r.join(fmt.Sprint("c", qos), with(prop16(propReceiveMax, 2)), silent)
+		topic := r.topic(fmt.Sprint("A", qos))
+		c.grant(2, nil, topic)
+		const many = 7
+		for i := range many {
+			c.raw(c.publishBytes(2, c.id(), topic, fmt.Sprint("message ", i)))
+		}
+		p := r.join(fmt.Sprint("p", qos))
+		for i := range many {
+			p.say(qos<<1, topic, fmt.Sprint("other ", i))
+		}
+		for done := range 2 * many {
+			got := c.wait(min(done+2, 2*many), "the next", func(p packet) bool { return p.kind == publish })
+			c.ping()
+			if n := len(c.messages("")); n > done+2 {
+				r.Fatalf("%d messages with %d acknowledged and 2 allowed", n, done)
+			}
+			m := got[done]
+			if m.qos == 2 {
+				c.ack(pubrec, m.id)
+				c.answered(pubrel, m.id, "PUBREL")
+				c.ack(pubcomp, m.id)
+			} else {
+				c.ack(puback, m.id)
+			}
+		}
+		for i, m := range c.messages("")[:many] {
+			if m.payload != fmt.Sprint("message ", i) && m.payload != fmt.Sprint("other ", i) {
+				r.Errorf("message %d is %q", i, m.payload)
+			}
+		}
+		c.quit()
+	}
+}
+
+// interopFlowToServer: who has more under way than the server offered is cut.
+func interopFlowToServer(r *room) {
+	c, ack := r.ask("a")
+	most, _ := ack.props[propReceiveMax].(uint32)
+	if most == 0 {
+		r.Fatal("no Receive Maximum in CONNACK")
+	}
+	for range most + 1 {
+		c.raw(c.publishBytes(4, c.id(), r.topic("A"), "x"))
+	}
+	if code := c.endedWith(); code != 0x93 {
+		r.Errorf("ended with %#x", code)
+	}
+}
+
+func interopWillDelay(r *room) {
+	b := r.join("b")
+	b.grant(2, nil, r.topic("C"))
+	a := r.join("a", with(prop32(propExpiry, 60)), will(r.topic("C"), "late will", 0, prop32(propWillDelay, 2), userProp("a", "2")))
+	began := time.Now()
+	a.drop()
+	m := b.hears(1)[0]
+	if took := time.Since(began); took < time.Second || m.user != "a=2" {
+		r.Errorf("after %v: %+v", took, m)
+	}
+}
+
+func interopShared(r *room) {
+	a, b := r.join("a"), r.join("b")
+	for _, c := range []*client{a, b} {
+		c.grant(2, nil, "$share/name/"+r.topic("A"), r.topic("all"))
+	}
+	p := r.join("p")
+	for i := range 10 {
+		p.say(2, r.topic("A"), fmt.Sprint("shared ", i))
+	}
+	p.say(2, r.topic("all"), "not shared")
+	count := func(c *client, topic string) int { return len(c.messages(r.topic(topic))) }
+	testkit.Eventually(r.T, limit, "all came", func() bool {
+		return count(a, "A")+count(b, "A") >= 10 && count(a, "all") == 1 && count(b, "all") == 1
+	})
+	a.ping()
+	b.ping()
+	if x, y := count(a, "A"), count(b, "A"); x+y != 10 || x == 0 || y == 0 {
+		r.Errorf("%d and %d of 10", x, y)
+	}
+}

@@ -22,6 +22,7 @@ type Options struct {
 	SessionExpiry                uint32      // MQTT 5
 	ReceiveMaximum               uint16      // MQTT 5; 0 = not said
 	UserProperties               [][2]string // MQTT 5
+	AuthMethod                   string      // MQTT 5; "" = not said
 	HoldAcks                     bool        // do not acknowledge; the handler calls Puback
 	ReadBuffer                   int         // bytes at first, 2048 by default; it grows with the packets
 }
@@ -44,6 +45,7 @@ type Handler struct {
 	Suback     func(id uint16, codes []byte)
 	Unsuback   func(id uint16)
 	Disconnect func(reason byte)
+	Auth       func(reason byte) // MQTT 5
 }
 
 // Conn is one connection. Its writing methods may be called from any goroutine.
@@ -201,6 +203,16 @@ func (c *Conn) handle(first byte, body, acks []byte) ([]byte, error) {
 		}
 		return acks, nil
 	}
+	if kind == typeAuth {
+		if c.handler.Auth != nil {
+			var reason byte
+			if len(body) > 0 {
+				reason = body[0]
+			}
+			c.handler.Auth(reason)
+		}
+		return acks, nil
+	}
 	if len(body) < 2 {
 		return acks, errMalformed
 	}
@@ -280,6 +292,11 @@ func (c *Conn) Puback(id uint16) error {
 // Pubrel gives back the packet id of a QoS 2 publish; Run does so by itself when PUBREC comes.
 func (c *Conn) Pubrel(id uint16) error {
 	return c.send(func(b []byte) []byte { return appendAck(b, typePubrel, id) })
+}
+
+// Auth authenticates again (MQTT 5): AUTH with reason 0x19, the method of CONNECT, and data.
+func (c *Conn) Auth(data string) error {
+	return c.send(func(b []byte) []byte { return appendAuth(b, c.opts.AuthMethod, data) })
 }
 
 // Ping sends PINGREQ.

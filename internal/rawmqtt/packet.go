@@ -21,6 +21,7 @@ const (
 	typePingreq    = 12
 	typePingresp   = 13
 	typeDisconnect = 14
+	typeAuth       = 15
 )
 
 var errMalformed = errors.New("malformed packet from the server")
@@ -84,6 +85,9 @@ func appendConnect(b []byte, o *Options) []byte {
 		if o.ReceiveMaximum > 0 {
 			props = binary.BigEndian.AppendUint16(append(props, 0x21), o.ReceiveMaximum)
 		}
+		if o.AuthMethod != "" {
+			props = appendString(append(props, 0x15), o.AuthMethod)
+		}
 		for _, p := range o.UserProperties {
 			props = appendString(appendString(append(props, 0x26), p[0]), p[1])
 		}
@@ -143,6 +147,12 @@ func appendSubscribe(b []byte, version byte, id uint16, qos byte, userProperties
 	}
 	b = appendLength(append(b, typeSubscribe<<4|2), len(body))
 	return append(b, body...)
+}
+
+func appendAuth(b []byte, method, data string) []byte {
+	props := appendString(append(appendString([]byte{0x15}, method), 0x16), data)
+	body := append(appendLength([]byte{0x19}, len(props)), props...)
+	return append(appendLength(append(b, typeAuth<<4), len(body)), body...)
 }
 
 func appendAck(b []byte, kind byte, id uint16) []byte {

@@ -40,3 +40,9 @@ type Said struct {
 	// Changed says that this word has changed it, and that it is for its speaker to announce that.
 	Changed bool
 }
+
+// PactChange says that a pact, or its members, were changed. At tells changes of a pact apart.
+type PactChange struct {
+	Pact PactID
+	At   uint64
+}

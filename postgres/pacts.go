@@ -171,7 +171,7 @@ func (t *Tx) PutPact(p pactwire.Pact) error {
 		ON CONFLICT (id) DO UPDATE SET status = excluded.status, pact_type = excluded.pact_type, goal = excluded.goal,
 			creator = excluded.creator, duration_days = excluded.duration_days, start_date = excluded.start_date,
 			end_date = excluded.end_date, ended_at = excluded.ended_at, end_reason = excluded.end_reason,
-			created_at = excluded.created_at`,
+			created_at = excluded.created_at, changed = excluded.changed`,
 		id, p.Status, p.PactType, t.d.ids[goalName(p.HabitGoalID)], t.d.ids[userName(p.CreatorUserID)], p.DurationDays,
 		ptrMillis(p.StartDate), ptrMillis(p.EndDate), ptrMillis(p.EndedAt), p.EndReason, millis(p.CreatedAt.Std()))
 	if err != nil {

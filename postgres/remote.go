@@ -38,7 +38,8 @@ func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err er
 	if err != nil {
 		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
 	}
-	_, err = t.exec(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact`, id, now)
+	_, err = t.exec(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact,
+		changed = excluded.changed WHERE seen_pacts.pact <> excluded.pact`, id, now)
 	return before, known, err
 }
 

@@ -309,7 +309,10 @@ func (c *commit) known() {
 		}
 		b.names.Store(id.UserID, id.UserName)
 		if !b.cfg.Remote && id.UserName != "" {
-			b.members.rename(id.UserID, id.UserName, b.pub)
+			pacts := b.members.rename(id.UserID, id.UserName, b.pub)
+			if b.peers != nil && len(pacts) > 0 {
+				b.peers.Renamed(id.UserID, id.UserName, pacts)
+			}
 		}
 	}
 }

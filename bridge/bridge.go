@@ -97,6 +97,7 @@ type Bridge struct {
 	store   Store
 	habits  Habits
 	pub     Publisher
+	peers   Peers // nil on a single node
 	members *Membership
 	log     *slog.Logger
 	metrics *metrics

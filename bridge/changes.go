@@ -107,6 +107,7 @@ func (c *commit) change(ch *pactwire.Change) error {
 		}
 	}
 	c.changed(pact)
+	c.news = append(c.news, pact)
 	c.states = append(c.states, pact.ID)
 	switch ch.Kind {
 	case pactwire.ChangeLeft, pactwire.ChangeDeclined, pactwire.ChangeJoined:

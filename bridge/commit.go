@@ -15,6 +15,7 @@ type commit struct {
 	entries []pactwire.Entry
 	directs []direct
 	pacts   []pactwire.Pact     // changed
+	news    []pactwire.Pact     // of those, the ones that became others
 	states  []pactwire.PactID   // whose State is another now
 	named   []pactwire.Identity // whose name was stored
 	types   []pactwire.ActivityType
@@ -133,6 +134,7 @@ func (c *commit) publish() {
 		c.b.members.learn(c.pacts[i], c.b.pub)
 	}
 	c.known()
+	c.tellPeers()
 	for _, t := range c.types {
 		c.b.metrics.recorded.WithLabelValues(string(t)).Inc()
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type Membership struct {
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view
 	waiting map[pactwire.UserID]*loading
+	watched map[pactwire.PactID]*bool     // being read again, and whether it was learned meanwhile
 	absent  map[pactwire.PactID]time.Time // when a remote service said that there is no such pact
 	saw     func(ctx context.Context, pacts []pactwire.Pact, read reading) error
 }
@@ -81,7 +83,7 @@ func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.L
 	m := &Membership{cfg: cfg, pacts: habits.PactsOf, one: habits.Pact, since: store.JoinedAt, log: log,
 		want: make(chan struct{}, 1), users: make(map[pactwire.UserID]*holding), idle: make(map[pactwire.UserID]struct{}),
 		known: make(map[pactwire.PactID]*view), waiting: make(map[pactwire.UserID]*loading),
-		absent: make(map[pactwire.PactID]time.Time)}
+		watched: make(map[pactwire.PactID]*bool), absent: make(map[pactwire.PactID]time.Time)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	if !cfg.Remote {
@@ -158,15 +160,20 @@ type change struct {
 
 // learn takes a pact as it is now, and tells the publisher whose membership that changes.
 func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
-	for _, c := range m.take(p) {
+	m.mu.Lock()
+	if changed := m.watched[p.ID]; changed != nil {
+		*changed = true
+	}
+	changes := m.take(p)
+	m.mu.Unlock()
+	for _, c := range changes {
 		pub.PactsChanged(c.user, c.joined, c.left)
 	}
 }
 
+// take takes a pact, and lists what that means for whom. Under m.mu.
 func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	now := time.Now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.absent, p.ID)
 	v := m.known[p.ID]
 	if v == nil {
@@ -217,28 +224,41 @@ func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	return changes
 }
 
-// rename gives a user another name in the pacts that are known.
-func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) {
-	var told []pactwire.PactID
-	m.mu.Lock()
+// rename gives a user another name in the pacts that are known, and lists those.
+func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) []pactwire.PactID {
+	m.mu.RLock()
+	var pacts []pactwire.PactID
 	if h := m.users[u]; h != nil {
-		for id := range h.pacts {
-			v := m.known[id]
-			i := slices.IndexFunc(v.pact.Members, func(x pactwire.Member) bool { return x.UserID == u })
-			if i < 0 || v.pact.Members[i].UserName == name {
-				continue
-			}
-			p := *v.pact
-			p.Members = slices.Clone(p.Members)
-			p.Members[i].UserName = name
-			v.pact = &p
-			told = append(told, id)
-		}
+		pacts = slices.Collect(maps.Keys(h.pacts))
 	}
-	m.mu.Unlock()
-	for _, p := range told {
+	m.mu.RUnlock()
+	pacts = m.renameIn(u, name, pacts)
+	for _, p := range pacts {
 		pub.StateChanged(p)
 	}
+	return pacts
+}
+
+// renameIn gives a member another name in those of the pacts that are known, and lists where that was news.
+func (m *Membership) renameIn(u pactwire.UserID, name string, pacts []pactwire.PactID) (told []pactwire.PactID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range pacts {
+		v := m.known[id]
+		if v == nil {
+			continue
+		}
+		i := slices.IndexFunc(v.pact.Members, func(x pactwire.Member) bool { return x.UserID == u })
+		if i < 0 || v.pact.Members[i].UserName == name {
+			continue
+		}
+		p := *v.pact
+		p.Members = slices.Clone(p.Members)
+		p.Members[i].UserName = name
+		v.pact = &p
+		told = append(told, id)
+	}
+	return told
 }
 
 // get is the pact as it is known, or nil.
@@ -328,10 +348,12 @@ func (m *Membership) Pacts(u pactwire.UserID) []pactwire.Membership {
 
 // Readers calls f for each user that may read p now, until f returns false.
 func (m *Membership) Readers(p pactwire.PactID, f func(pactwire.UserID) bool) {
-	pact := m.get(p)
-	if pact == nil {
-		return
+	if pact := m.get(p); pact != nil {
+		readers(pact, f)
 	}
+}
+
+func readers(pact *pactwire.Pact, f func(pactwire.UserID) bool) {
 	now := time.Now()
 	for i := range pact.Members {
 		if u := pact.Members[i].UserID; pact.CanRead(u, now) && !f(u) {

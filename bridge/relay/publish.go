@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"github.com/pactwire/pactwire"
+)
+
+// Publish carries a committed entry to this node's readers, in order, and to the nodes of the others.
+func (r *Relay) Publish(e pactwire.Entry) {
+	r.seq.offer(e)
+	r.tell(item{kind: kindEntry, entry: e})
+}
+
+// Direct carries an unlogged message to a user's connections, on whichever nodes.
+func (r *Relay) Direct(u pactwire.UserID, topic string, payload, correlation []byte) {
+	r.hub.Direct(u, topic, payload, correlation)
+	r.tell(item{kind: kindDirect, user: u, text: topic, payload: payload, more: correlation})
+}
+
+// PactsChanged tells this node's connections. Other nodes find out by themselves, from PactChanged.
+func (r *Relay) PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID) {
+	r.hub.PactsChanged(u, joined, left)
+}
+
+// StateChanged tells the readers of a pact that its state is another.
+func (r *Relay) StateChanged(p pactwire.PactID) {
+	r.hub.StateChanged(p)
+	r.tell(item{kind: kindState, pact: p})
+}
+
+// PactChanged tells the nodes of all that were or are members of a pact that it was changed here. This node reads it again as
+// well, since another may have changed it at the same time.
+func (r *Relay) PactChanged(p pactwire.Pact) {
+	if r.shared != nil {
+		r.relearn(p.ID, false)
+	}
+	for i := range p.Members {
+		r.tell(item{kind: kindPact, pact: p.ID, user: p.Members[i].UserID})
+	}
+}
+
+// Renamed tells the nodes of a user's partners that the user has another name.
+func (r *Relay) Renamed(u pactwire.UserID, name string, pacts []pactwire.PactID) {
+	r.tell(item{kind: kindName, user: u, text: name, pacts: pacts})
+}
+
+// PresenceChanged tells everybody who may see it of a person's presence.
+func (r *Relay) PresenceChanged(p pactwire.Presence, pacts []pactwire.PactID) {
+	it := item{kind: kindPresence, user: p.UserID, text: p.UserName, status: p.Status, number: p.Version, pacts: pacts}
+	if p.LastSeen != nil {
+		it.seen = p.LastSeen.Std()
+	}
+	r.show(&it)
+	r.tell(it)
+}
+
+// show tells this node's readers of a presence.
+func (r *Relay) show(it *item) {
+	p := pactwire.Presence{UserID: it.user, UserName: it.text, Status: it.status, Version: it.number,
+		IsOnline: it.status != pactwire.PresenceOffline}
+	if !it.seen.IsZero() {
+		t := pactwire.Time(it.seen)
+		p.LastSeen = &t
+	}
+	for _, id := range it.pacts {
+		p.PactID = id
+		r.hub.PresenceChanged(p)
+	}
+}
+
+// Moved says that a user's first connection to this node has come, or the last one has gone. "" stands for the operators.
+func (r *Relay) Moved(u pactwire.UserID) { r.moved.add(u) }
+
+// tell has an item sent to the nodes that it concerns.
+func (r *Relay) tell(it item) {
+	if r.bus != nil && !r.alone.Load() {
+		r.enqueue(it)
+	}
+}
+
+// enqueue has an item sent, whoever is known to live.
+func (r *Relay) enqueue(it item) {
+	if !r.out.add(it) {
+		r.lost.Add(1)
+		r.metrics.dropped.Inc()
+	}
+}

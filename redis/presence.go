@@ -11,8 +11,8 @@ import (
 )
 
 // say takes one node's word for a person, and returns what all nodes' words make of them. A change is told to the one
-// speaker whose word brought it about, so that it is announced once. A quiet word repeats what was said before: it
-// announces nothing while nobody has said anything else than such words.
+// speaker whose word brought it about, so that it is announced once. So is the first word of which anything is known here. A
+// quiet word repeats what was said before: it announces nothing while nobody has said anything else than such words.
 //
 // ARGV: address, status, last sign of life, floor of the version, quiet, time to live of who is there, and of who is not.
 var say = goredis.NewScript(`
@@ -42,11 +42,7 @@ seen = math.max(seen, tonumber(ARGV[3]))
 version = math.max(version, tonumber(ARGV[4]))
 local changed = 0
 if said == nil then
-	if quiet then
-		made = now
-	elseif best ~= 'offline' then
-		changed = 1
-	end
+	if quiet then made = now else changed = 1 end
 	version = math.max(version + 1, now)
 elseif best ~= said then
 	version = math.max(version + 1, now)

@@ -94,7 +94,7 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a habits-service that is away", []string{"habits.mode=http", "habits.url=http://" + nobody}, "habits", failure, nobody},
 		{"a habits-service with another secret", []string{"habits.mode=http", "habits.url=" + strict.URL}, "habits", failure, "does not accept us"},
 		{"PostgreSQL that is away", []string{"store.url=postgres://u@" + nobody + "/p"}, "store", failure, "nobody answers at " + nobody},
-		{"Redis that is away", []string{"redis.url=redis://" + nobody}, "redis", failure, "nobody answers at " + nobody},
+		{"Redis that is away", []string{"store.url=postgres://u@" + nobody + "/p", "redis.url=redis://" + nobody}, "redis", failure, "nobody answers at " + nobody},
 		{"no certificate", []string{"mqtt.tls=" + nobody, "mqtt.cert_file=" + nobody, "mqtt.key_file=" + nobody}, "tls", failure, "no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestDoctorIsReadable(t *testing.T) {
 	for _, s := range places(t, t.TempDir()) {
 		args = append(args, "--set", s)
 	}
-	if code := run(t.Context(), append(args, "--set", "redis.url=redis://"+testkit.FreeAddr(t)), &output{&out, &errs}); code != 1 {
+	if code := run(t.Context(), append(args, "--set", "store.url=postgres://u@"+testkit.FreeAddr(t)+"/p", "--set", "redis.url=redis://"+testkit.FreeAddr(t)), &output{&out, &errs}); code != 1 {
 		t.Errorf("exit %d", code)
 	}
 	if text := out.String(); !strings.Contains(text, "\nfail  redis     nobody answers at ") || !strings.Contains(text, "\n                → start Redis, or set redis.url\n") {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -38,7 +37,9 @@ type node struct {
 	devices  *devices.Registry
 	members  *bridge.Membership
 	bridge   *bridge.Bridge
-	tracker  *presence.Tracker
+	tracker  *presence.Tracker // of the connections here
+	people   everybody
+	others   *others // nil on a single node
 	hub      *delivery.Hub
 	broker   *broker.Server
 	api      *httpapi.Server
@@ -66,17 +67,17 @@ func newVerifier(cfg config.Config, stands func(pactwire.Identity) error, log *s
 
 // newNode opens the store and wires everything; nothing listens before Start.
 func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node, err error) {
-	if cfg.Redis.URL != "" {
-		return nil, errors.New("this build is a single node: redis.url must be empty")
-	}
 	n = &node{cfg: cfg, log: log, reg: prometheus.NewRegistry()}
 	n.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if n.store, err = openStore(ctx, cfg, log, n.reg); err != nil {
 		return nil, err
 	}
-	n.revoked = auth.NewRevocations(n.store, 0, log)
+	if n.others, err = findOthers(cfg, n.store); err != nil {
+		return nil, n.abandon(err)
+	}
+	n.revoked = auth.NewRevocations(n.store, pollOf(cfg, n.store), log)
 	if n.verifier, err = newVerifier(cfg, n.revoked.Stands, log); err != nil {
-		return nil, errors.Join(err, n.store.Close())
+		return nil, n.abandon(err)
 	}
 	remote := cfg.Habits.Mode == config.HabitsHTTP
 	var habitsPort bridge.Habits
@@ -84,7 +85,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	if remote {
 		n.client, err = habits.NewClient(habits.ClientConfig{URL: cfg.Habits.URL, Secret: string(cfg.Habits.Secret), Timeout: cfg.Habits.Timeout})
 		if err != nil {
-			return nil, errors.Join(err, n.store.Close())
+			return nil, n.abandon(err)
 		}
 		habitsPort = remoteHabits{n.client}
 	} else {
@@ -93,7 +94,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		habitsPort = embeddedHabits{engine}
 	}
 	if n.pusher, err = newPusher(cfg.Push, n.store.pushes(), log, n.reg); err != nil {
-		return nil, errors.Join(err, n.store.Close())
+		return nil, n.abandon(err)
 	}
 	var pushes bridge.Pushes
 	var eye delivery.Witness
@@ -109,7 +110,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
 	}, n.store, habitsPort, n.members, log, n.reg)
 	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
-	n.tracker = presence.New(presence.Config{Grace: cfg.Presence.Grace}, n.store, n.presenceChanged, log, n.reg)
+	n.tracker, n.people = n.newPeople()
 	// The service keeps profiles and goals here; with a remote one, profiles alone.
 	n.engine = engine
 	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
@@ -121,10 +122,10 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	n.hub = delivery.New(delivery.Config{
 		Subscriptions: cfg.Limits.Subscriptions, ConnectionsPerUser: cfg.Limits.ConnectionsPerUser,
 		OutboundBytes: int(cfg.Limits.OutboundBytes), Witness: eye,
-	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.tracker), log, n.reg)
-	n.bridge.Bind(n.hub)
+	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.people), log, n.reg)
+	n.join()
 	if n.broker, err = n.newBroker(); err != nil {
-		return nil, errors.Join(err, n.store.Close())
+		return nil, n.abandon(err)
 	}
 	n.api = httpapi.New(httpapi.Config{Addr: cfg.HTTP.Addr, AdminAddr: cfg.HTTP.AdminAddr}, n.ports(remote), log, n.reg)
 	return n, nil
@@ -246,19 +247,18 @@ func (n *node) presenceChanged(p pactwire.Presence) {
 		return
 	}
 	defer n.members.Release(p.UserID)
+	var pacts []pactwire.PactID
 	for _, m := range n.members.Pacts(p.UserID) {
 		pact, ok := n.members.Pact(m.Pact)
 		if !ok {
 			continue
 		}
-		member, _ := pact.Member(p.UserID)
-		told := p
-		told.PactID = m.Pact
-		if told.UserName == "" {
-			told.UserName = member.UserName
+		pacts = append(pacts, m.Pact)
+		if member, _ := pact.Member(p.UserID); p.UserName == "" {
+			p.UserName = member.UserName
 		}
-		n.hub.PresenceChanged(told)
 	}
+	n.tellPresence(p, pacts)
 }
 
 // causes tells what is amiss, for /readyz.
@@ -271,6 +271,9 @@ func (n *node) causes() []httpapi.Cause {
 	defer cancel()
 	if err := n.store.Ready(ctx); err != nil {
 		list = append(list, httpapi.Cause{Name: "store", Error: err.Error()})
+	}
+	if err := n.others.err(); err != nil {
+		list = append(list, httpapi.Cause{Name: "redis", Error: err.Error(), Degraded: true})
 	}
 	for _, c := range n.bridge.Health() {
 		list = append(list, httpapi.Cause{Name: c.Name, Error: c.Err.Error(), Degraded: c.Degraded})
@@ -291,11 +294,14 @@ func (n *node) Start(ctx context.Context) error {
 	if n.due != nil {
 		n.due.Start()
 	}
-	if err := n.tracker.Start(ctx); err != nil {
+	if err := n.people.Start(ctx); err != nil {
 		return fmt.Errorf("presence: %w", err)
 	}
 	if n.pusher != nil {
 		n.pusher.Start()
+	}
+	if err := n.others.start(ctx); err != nil {
+		return err
 	}
 	if err := n.broker.Start(ctx); err != nil {
 		return err
@@ -310,7 +316,7 @@ func (n *node) Stop(ctx context.Context) {
 		if err := n.api.Stop(ctx); err != nil {
 			n.log.Warn("stop http", "error", err)
 		}
-		if err := n.tracker.Stop(ctx); err != nil {
+		if err := n.people.Stop(ctx); err != nil {
 			n.log.Warn("stop presence", "error", err)
 		}
 		if n.due != nil {
@@ -319,6 +325,9 @@ func (n *node) Stop(ctx context.Context) {
 		n.bridge.Stop()
 		if err := n.hub.Stop(ctx); err != nil {
 			n.log.Warn("save sessions", "error", err)
+		}
+		if err := n.others.stop(ctx); err != nil {
+			n.log.Warn("disconnect from Redis", "error", err)
 		}
 		if err := n.devices.Stop(ctx); err != nil {
 			n.log.Warn("save devices' signs of life", "error", err)

@@ -53,11 +53,11 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, reg pro
 		db, err := sqlite.Open(ctx, sqlite.Config{Path: path}, log, reg)
 		return sqliteStore{db}, err
 	}
-	node, err := config.NodeID(cfg)
+	id, err := config.NodeID(cfg)
 	if err != nil {
 		return nil, err
 	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: string(cfg.Store.URL), Node: node, CommitWindow: commitWindow}, log, reg)
+	db, err := postgres.Open(ctx, postgres.Config{URL: string(cfg.Store.URL), Node: id, CommitWindow: commitWindow}, log, reg)
 	return postgresStore{db}, err
 }
 

@@ -127,10 +127,14 @@ func (k *checker) stores(c Config) {
 			k.say("store.url", "%s is neither sqlite:path nor postgres://…", c.Store.URL)
 		}
 	}
-	if u := string(c.Redis.URL); u != "" {
-		if !slices.ContainsFunc([]string{"redis://", "rediss://", "unix://"}, func(p string) bool { return strings.HasPrefix(u, p) }) {
-			k.say("redis.url", "%s is no redis:// address", c.Redis.URL)
-		}
+	u := string(c.Redis.URL)
+	known := slices.ContainsFunc([]string{"redis://", "rediss://", "unix://"}, func(p string) bool { return strings.HasPrefix(u, p) })
+	switch {
+	case u == "":
+	case !known:
+		k.say("redis.url", "%s is no redis:// address", c.Redis.URL)
+	case c.SQLitePath() != "":
+		k.say("redis.url", "Redis joins several nodes, and SQLite is a file of one: set store.url to postgres://…, or leave redis.url empty")
 	}
 	k.atLeast("store.retention", c.Store.Retention, time.Hour)
 	k.atLeast("store.poll", c.Store.Poll, 10*time.Millisecond)

@@ -113,6 +113,15 @@ func (c *commit) change(ch *pactwire.Change) error {
 	case pactwire.ChangeLeft, pactwire.ChangeDeclined, pactwire.ChangeJoined:
 		// Who joined had an invitation to be pushed about, if anything.
 		return c.pushOver(ch.Member, pact.ID)
+	case pactwire.ChangeCompleted, pactwire.ChangeAbandoned, pactwire.ChangeExpired:
+		for _, m := range pact.Members {
+			if m.Status == pactwire.MemberActive {
+				continue // what they did together may still be told
+			}
+			if err := c.pushOver(m.UserID, pact.ID); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

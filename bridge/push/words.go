@@ -25,7 +25,7 @@ type story struct {
 		PactID       pactwire.PactID        `json:"pactId"`
 		HabitName    string                 `json:"habitName"`
 		StreakDays   int                    `json:"streakDays"`
-		Message      string                 `json:"message"`
+		Message      utterance              `json:"message"`
 		Emoji        string                 `json:"emoji"`
 		FromUserName string                 `json:"fromUserName"`
 		StreakUpdate *pactwire.StreakUpdate `json:"streakUpdate"`
@@ -42,6 +42,21 @@ type story struct {
 			Message string          `json:"message"`
 		} `json:"encouragement"`
 	} `json:"data"`
+}
+
+// utterance is what somebody wrote: the words alone, or a direct message.
+type utterance struct {
+	Text         string `json:"text"`
+	FromUserName string `json:"fromUserName"`
+}
+
+// UnmarshalJSON reads either.
+func (m *utterance) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, &m.Text) == nil {
+		return nil
+	}
+	type plain utterance
+	return json.Unmarshal(b, (*plain)(m))
 }
 
 // told reads the payload of an entry. What cannot be read stays empty, and the words do without it.
@@ -130,11 +145,11 @@ func words(locale string, j pactwire.PushJob) (title, text string) {
 		days = d.StreakUpdate.After
 	}
 	say := strings.NewReplacer(
-		"{name}", firstOf(s.UserName, d.FromUserName, p.someone),
+		"{name}", firstOf(s.UserName, d.FromUserName, d.Message.FromUserName, p.someone),
 		"{habit}", firstOf(d.HabitName, d.Pact.HabitName, p.aHabit),
 		"{days}", strconv.Itoa(days),
 	).Replace
-	message := firstOf(d.Message, d.Encouragement.Message)
+	message := firstOf(d.Message.Text, d.Encouragement.Message)
 	switch j.Kind {
 	case pactwire.PushCelebration:
 		title, text = p.celebration, firstOf(message, say(p.celebrationText))

@@ -21,6 +21,7 @@ func TestWordsInThreeLanguages(t *testing.T) {
 		encouragement = `{"type":"encouragement_sent","userName":"Ana","data":{"targetUserId":"bob","message":"","emoji":"💪"}}`
 		nothing       = `{"type":"encouragement_sent","userName":"Ana","data":{"targetUserId":"bob","emoji":null}}`
 		message       = `{"type":"message_sent","userName":"Ana","data":{"message":"see you"}}`
+		direct        = `{"type":"SERVER:SEND_DIRECT_MESSAGE","data":{"contextUserId":"a","message":{"id":"m","fromUserId":"a","fromUserName":"Ana","toUserId":"bob","text":"hi"}}}`
 		invitation    = `{"type":"SERVER:PACT_INVITATION","data":{"pact":{"id":"p","habitName":"Yoga"},"fromUserName":"Ana"}}`
 		unreadable    = `{"type":`
 	)
@@ -41,6 +42,7 @@ func TestWordsInThreeLanguages(t *testing.T) {
 		{"en", "Ana believes in you", "💪", pactwire.PushEncouragement, encouragement},
 		{"fr", "Ana croit en toi", "Ana t'envoie des encouragements.", pactwire.PushEncouragement, nothing},
 		{"es", "Ana", "see you", pactwire.PushMessage, message},
+		{"fr", "Ana", "hi", pactwire.PushMessage, direct},
 		{"es", "Ana te invita a un pacto", "Yoga, ¿juntos?", pactwire.PushInvitation, invitation},
 		{"en", "Your partner checked in", "your habit: done for today.", pactwire.PushCheckin, unreadable},
 	} {

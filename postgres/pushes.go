@@ -163,7 +163,7 @@ func (t *Tx) PutPushToken(p pactwire.PushToken) (pactwire.PushToken, error) {
 	}
 	var made int64
 	_, err = t.one(`INSERT INTO push_tokens (id, usr, kind, token, p256dh, auth, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (kind, token) DO UPDATE SET usr = excluded.usr, p256dh = excluded.p256dh, auth = excluded.auth
+		ON CONFLICT (kind, md5(token)) DO UPDATE SET usr = excluded.usr, p256dh = excluded.p256dh, auth = excluded.auth
 		RETURNING id, created_at`,
 		[]any{p.ID, ids[0], string(p.Kind), p.Token, p.P256dh, p.Auth, millis(p.CreatedAt.Std())}, &p.ID, &made)
 	p.CreatedAt = pactwire.Time(timeOf(made))

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -341,7 +343,11 @@ func testPushCount(t *testing.T, s Store) {
 }
 
 func testPushTokens(t *testing.T, s Store) {
-	first := pactwire.PushToken{ID: "t1", User: "alice", Kind: pactwire.TokenWebPush, Token: "https://push.example/1", P256dh: "k", Auth: "a", CreatedAt: pactwire.Time(noon)}
+	var long [2000]byte // more than an index takes, and not to be compressed
+	if _, err := rand.NewChaCha8([32]byte{}).Read(long[:]); err != nil {
+		t.Fatal(err)
+	}
+	first := pactwire.PushToken{ID: "t1", User: "alice", Kind: pactwire.TokenWebPush, Token: "https://push.example/" + hex.EncodeToString(long[:]), P256dh: "k", Auth: "a", CreatedAt: pactwire.Time(noon)}
 	put := func(p pactwire.PushToken) (out pactwire.PushToken) {
 		must(t, s, func(tx Tx) (err error) {
 			out, err = tx.PutPushToken(p)

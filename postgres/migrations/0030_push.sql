@@ -65,5 +65,6 @@ CREATE TABLE push_tokens (
 	auth       TEXT NOT NULL,
 	created_at BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX push_tokens_token ON push_tokens (kind, token);
+-- A token may be longer than an entry of an index.
+CREATE UNIQUE INDEX push_tokens_token ON push_tokens (kind, md5(token));
 CREATE INDEX push_tokens_usr ON push_tokens (usr);

@@ -34,12 +34,19 @@ type server struct {
 // start runs a node on a data directory; addresses that are given are taken again.
 func start(t *testing.T, dir string, before *server) *server {
 	t.Helper()
+	return startWith(t, dir, before, func(*config.Config) {})
+}
+
+// startWith is start with other settings.
+func startWith(t *testing.T, dir string, before *server, set func(*config.Config)) *server {
+	t.Helper()
 	cfg := config.Default()
 	cfg.DataDir = dir
 	cfg.MQTT.TCP, cfg.MQTT.WS, cfg.HTTP.Addr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	if before != nil {
 		cfg.MQTT.TCP, cfg.HTTP.Addr = before.mqtt, strings.TrimPrefix(before.http, "http://")
 	}
+	set(&cfg)
 	n, err := newNode(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type Commands struct {
 	parse    Parse
 	presence Presence
 	counts   *commandCounts
+	fanout   fanout
 	log      *slog.Logger
 }
 
@@ -41,6 +42,9 @@ type Commands struct {
 func NewCommands(a Acceptor, parse Parse, presence Presence, m *Metrics, log *slog.Logger) *Commands {
 	return &Commands{accept: a, parse: parse, presence: presence, counts: m.counts, log: log}
 }
+
+// Use says which server the messages of role lab go out by. Call it before the server starts.
+func (c *Commands) Use(s *mqtt.Server) { c.fanout = fanout{server: s, log: c.log} }
 
 // ID implements mqtt.Hook.
 func (*Commands) ID() string { return "commands" }
@@ -249,7 +253,8 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 func (c *Commands) publishLab(cl *mqtt.Client, p *peer, pk packets.Packet) (packets.Packet, error) {
 	t, err := topics.Parse(pk.TopicName)
 	if err == nil && topics.Publish(p.identity, true, t) == topics.Plain {
-		return pk, nil
+		c.fanout.publish(pk)
+		return pk, packets.CodeSuccessIgnore // the library acknowledges it
 	}
 	code := packets.ErrNotAuthorized
 	if err != nil {

@@ -141,6 +141,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
 		CommandsPerSecond: l.CommandsPerSecond, CommandsBurst: l.CommandsBurst, Stands: n.revoked.Stands,
 	}, mqttVerifier{n.verifier, n.devices}, sessions{n.hub, n.bridge, n.devices}, n.hub.Event, n.log)
+	commands := hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log)
 	server, err := broker.New(broker.Config{
 		TCP: cfg.MQTT.TCP, TLS: cfg.MQTT.TLS, WS: cfg.MQTT.WS, WSS: cfg.MQTT.WSS,
 		CertFile: cfg.MQTT.CertFile, KeyFile: cfg.MQTT.KeyFile, Origins: cfg.MQTT.Origins, TrustedProxies: cfg.MQTT.TrustedProxies,
@@ -153,7 +154,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 		figures,
 		gate,
 		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout),
-		hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log),
+		commands,
 		hooks.NewPresence(who),
 		ends,
 	)
@@ -161,6 +162,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 		return nil, err
 	}
 	ends.Use(server.MQTT())
+	commands.Use(server.MQTT())
 	n.revoked.OnRevoked(func() { server.Each(func(c *broker.Conn) { gate.EndRevoked(c) }) })
 	return server, nil
 }

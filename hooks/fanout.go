@@ -1,0 +1,145 @@
+package hooks
+
+import (
+	"bytes"
+	"encoding/binary"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// fanout delivers what role lab publishes, in place of the library: it encodes a message once for all who get the same
+// bytes, and hands them to each connection there and then. The library encodes for each, and by a queue of 64 and a goroutine
+// for each connection, which drops what comes faster. Sessions, packet ids and what is not acknowledged stay the library's.
+type fanout struct {
+	server *mqtt.Server
+	log    *slog.Logger
+}
+
+// publish delivers and retains a message.
+func (f *fanout) publish(pk packets.Packet) {
+	base := pk.Copy(false)
+	if base.FixedHeader.Retain {
+		f.server.Topics.RetainMessage(pk.Copy(false))
+		atomic.StoreInt64(&f.server.Info.Retained, int64(f.server.Topics.Retained.Len()))
+	}
+	subs := f.server.Topics.Subscribers(base.TopicName)
+	if len(subs.Shared) > 0 {
+		subs.SelectShared()
+		subs.MergeSharedSelected()
+	}
+	enc := encoder{base: &base}
+	for id, sub := range subs.Subscriptions {
+		if cl, ok := f.server.Clients.Get(id); ok {
+			f.deliver(cl, sub, &enc)
+		}
+	}
+}
+
+// deliver does for one subscriber what the library's publishToClient does.
+func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder) {
+	if p := peerOf(cl); p == nil || !p.lab || sub.NoLocal && enc.base.Origin == cl.ID {
+		return
+	}
+	out := *enc.base
+	out.ProtocolVersion = cl.Properties.ProtocolVersion
+	out.FixedHeader.Qos = min(out.FixedHeader.Qos, sub.Qos)
+	if out.ProtocolVersion < 5 || !sub.RetainAsPublished {
+		out.FixedHeader.Retain = false
+	}
+	special := false
+	for _, id := range sub.Identifiers {
+		if id > 0 { // a filter without one is noted as 0
+			special = true
+			out.Properties.SubscriptionIdentifier = append(out.Properties.SubscriptionIdentifier, id)
+		}
+	}
+	slices.Sort(out.Properties.SubscriptionIdentifier)
+	if cl.Properties.Props.TopicAliasMaximum > 0 {
+		alias, known := cl.State.TopicAliases.Outbound.Set(out.TopicName)
+		if alias > 0 {
+			special = true
+			out.Properties.TopicAlias, out.Properties.TopicAliasFlag = alias, true
+			if known {
+				out.TopicName = ""
+			}
+		}
+	}
+	if out.FixedHeader.Qos > 0 && !f.number(cl, &out) {
+		return
+	}
+	b := enc.encode(&out, special)
+	if most := cl.Properties.Props.MaximumPacketSize; most > 0 && uint32(len(b)) > most { //nolint:gosec // of a packet
+		return
+	}
+	if out.FixedHeader.Qos > 0 && cl.State.Inflight.Set(out) {
+		atomic.AddInt64(&f.server.Info.Inflight, 1)
+	}
+	if cl.Closed() || cl.Net.Conn == nil {
+		return
+	}
+	if _, err := cl.Net.Conn.Write(b); err != nil {
+		return // the session has it, if there is one
+	}
+	atomic.AddInt64(&f.server.Info.BytesSent, int64(len(b)))
+	atomic.AddInt64(&f.server.Info.PacketsSent, 1)
+	atomic.AddInt64(&f.server.Info.MessagesSent, 1)
+}
+
+// number gives a message a packet id, if its session has room for it.
+func (f *fanout) number(cl *mqtt.Client, out *packets.Packet) bool {
+	if cl.State.Inflight.Len() < int(f.server.Options.Capabilities.MaximumInflight) {
+		if id, err := cl.NextPacketID(); err == nil {
+			out.PacketID = uint16(id) //nolint:gosec // the library counts in 16 bits
+			return true
+		}
+	}
+	atomic.AddInt64(&f.server.Info.InflightDropped, 1)
+	f.log.Debug("a lab session has no room for a message", "client", cl.ID)
+	return false
+}
+
+// encoder makes the bytes of a message, once for those who get the same.
+type encoder struct {
+	base *packets.Packet
+	made [2 * 3 * 2][]byte // by version, QoS and retain flag
+}
+
+// encode returns the bytes, which hold until the next call.
+func (e *encoder) encode(out *packets.Packet, special bool) []byte {
+	if special {
+		return encodePublish(out)
+	}
+	i := int(out.FixedHeader.Qos) * 4
+	if out.ProtocolVersion == 5 {
+		i += 2
+	}
+	if out.FixedHeader.Retain {
+		i++
+	}
+	b := e.made[i]
+	if b == nil {
+		b = encodePublish(out)
+		e.made[i] = b
+	}
+	if out.FixedHeader.Qos > 0 {
+		_, n := binary.Uvarint(b[1:]) // the same encoding of lengths
+		binary.BigEndian.PutUint16(b[1+n+2+len(out.TopicName):], out.PacketID)
+	}
+	return b
+}
+
+func encodePublish(out *packets.Packet) []byte {
+	pk := *out
+	pk.Mods.AllowResponseInfo = true
+	if pk.Expiry > 0 {
+		pk.Properties.MessageExpiryInterval = uint32(max(pk.Expiry-time.Now().Unix(), 1)) //nolint:gosec // of 32 bits
+	}
+	var b bytes.Buffer
+	_ = pk.PublishEncode(&b) // fails without a packet id alone
+	return b.Bytes()
+}

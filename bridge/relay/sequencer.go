@@ -28,6 +28,7 @@ type track struct {
 	want    pactwire.Seq // known to exist, more than last while the log is to be read
 	suspect pactwire.Seq // seen in the log, and perhaps on its way here
 	held    int          // nothing is published while its pact is to be read
+	unknown bool         // held alone makes it tracked: the first entry that comes is the beginning
 	untold  bool         // readers are to be told, once that is done, that last is the head
 	filling bool
 	old     bool // not watched at the last look
@@ -55,8 +56,8 @@ func (q *sequencer) offer(e pactwire.Entry) (published bool) {
 		t = &track{last: e.Seq - 1}
 		sh.tracks[e.Stream] = t
 	}
-	if t.held > 0 && t.last == 0 {
-		t.last = e.Seq - 1
+	if t.unknown {
+		t.last, t.unknown = e.Seq-1, false
 	}
 	switch {
 	case e.Seq <= t.last:
@@ -86,7 +87,7 @@ func (q *sequencer) hold(s pactwire.Stream) {
 	defer sh.mu.Unlock()
 	t := sh.tracks[s]
 	if t == nil {
-		t = &track{}
+		t = &track{unknown: true}
 		sh.tracks[s] = t
 	}
 	t.held++
@@ -107,8 +108,8 @@ func (q *sequencer) release(s pactwire.Stream) {
 		t.untold = false
 		q.behind(s, t.last)
 	}
-	if t.last == 0 && t.want == 0 {
-		delete(sh.tracks, s) // as unknown as before
+	if t.unknown {
+		delete(sh.tracks, s)
 		return
 	}
 	q.lack(s, t, t.want)
@@ -126,8 +127,8 @@ func (q *sequencer) see(s pactwire.Stream, head pactwire.Seq, patience bool) (su
 		sh.tracks[s] = &track{last: head}
 		q.behind(s, head)
 		return false, false
-	case t.last == 0 && t.held > 0 && t.want == 0:
-		t.last, t.untold = head, true
+	case t.unknown: // and held
+		t.last, t.unknown, t.untold = head, false, true
 		return false, false
 	}
 	t.old = false

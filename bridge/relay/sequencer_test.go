@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/pactwire/pactwire"
 )
 
@@ -55,64 +53,6 @@ func (b *bench) fill(limit int) {
 		return
 	}
 	_, b.filling = b.filled(r, b.log[r.After:min(int(r.After)+r.Limit, len(b.log))])
-}
-
-// TestEachEntryIsPublishedOnceAndInOrder: however hints are lost, doubled, late and out of order, and however looks, holds and
-// reads fall between them, all that was committed since the beginning is published once and in order.
-func TestEachEntryIsPublishedOnceAndInOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t)
-		for range rapid.IntRange(0, 5).Draw(t, "before") {
-			b.commit()
-		}
-		held := 0
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"commit", "commit", "hint", "hint", "hint", "see", "hold", "release", "fill", "fill"}).Draw(t, "step") {
-			case "commit":
-				if e := b.commit(); rapid.Bool().Draw(t, "here") {
-					b.offer(e)
-				}
-			case "hint":
-				if len(b.log) > 0 {
-					b.offer(b.log[rapid.IntRange(max(0, len(b.log)-6), len(b.log)-1).Draw(t, "of")])
-				}
-			case "see":
-				b.see(stream, b.head(), rapid.Bool().Draw(t, "patience"))
-			case "hold":
-				held++
-				b.hold(stream)
-			case "release":
-				if held > 0 {
-					held--
-					b.release(stream)
-				}
-			case "fill":
-				b.fill(rapid.IntRange(1, 3).Draw(t, "limit"))
-			}
-			if held > 0 && len(b.published) > 0 && b.published[len(b.published)-1] > b.head() {
-				t.Fatalf("published while held")
-			}
-		}
-		for ; held > 0; held-- {
-			b.release(stream)
-		}
-		b.see(stream, b.head(), false)
-		for b.filling {
-			b.fill(2)
-		}
-		at := b.told
-		if n := len(b.published); n > 0 {
-			at = max(at, b.published[n-1])
-		}
-		if at != b.head() {
-			t.Fatalf("the log has %d entries; told %d, published %v", len(b.log), b.told, b.published)
-		}
-		for i := 1; i < len(b.published); i++ {
-			if b.published[i] <= b.published[i-1] {
-				t.Fatalf("published %v", b.published)
-			}
-		}
-	})
 }
 
 func TestNothingIsPublishedWhileItsPactIsRead(t *testing.T) {

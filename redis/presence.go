@@ -11,8 +11,9 @@ import (
 )
 
 // say takes one node's word for a person, and returns what all nodes' words make of them. A change is told to the one
-// speaker whose word brought it about, so that it is announced once. So is the first word of which anything is known here. A
-// quiet word repeats what was said before: it announces nothing while nobody has said anything else than such words.
+// speaker whose word brought it about, so that it is announced once. A quiet word repeats what was said before: it
+// announces nothing while nobody has said anything else than such words. That somebody is not there of whom nothing is known
+// leaves nothing behind.
 //
 // ARGV: address, status, last sign of life, floor of the version, quiet, time to live of who is there, and of who is not.
 var say = goredis.NewScript(`
@@ -40,6 +41,9 @@ for i = 1, #all, 2 do
 end
 seen = math.max(seen, tonumber(ARGV[3]))
 version = math.max(version, tonumber(ARGV[4]))
+if said == nil and not any then
+	return {0, 'offline', string.format('%.0f', version), string.format('%.0f', seen), 0}
+end
 local changed = 0
 if said == nil then
 	if quiet then made = now else changed = 1 end
@@ -52,7 +56,7 @@ if changed == 1 then made = 0 end
 redis.call('HSET', KEYS[1], '@said', best, '@version', string.format('%.0f', version), '@seen', string.format('%.0f', seen),
 	'@made', string.format('%.0f', made))
 redis.call('PEXPIRE', KEYS[1], any and ARGV[6] or ARGV[7])
-return {changed, best, string.format('%.0f', version), string.format('%.0f', seen)}`)
+return {changed, best, string.format('%.0f', version), string.format('%.0f', seen), said ~= nil and 1 or 0}`)
 
 // Say takes this node's words, in order, and returns what they make of each person.
 func (c *Client) Say(ctx context.Context, words []pactwire.Word) ([]pactwire.Said, error) {
@@ -80,11 +84,11 @@ func (c *Client) sayFor(ctx context.Context, addr string, words []pactwire.Word)
 	said := make([]pactwire.Said, len(words))
 	for i, v := range answers {
 		a, ok := v.([]any)
-		if !ok || len(a) != 4 {
+		if !ok || len(a) != 5 {
 			return nil, fmt.Errorf("redis: say answered %v", v)
 		}
 		status, _ := a[1].(string)
-		said[i] = pactwire.Said{Known: true, Changed: a[0] == int64(1), Status: pactwire.PresenceStatus(status),
+		said[i] = pactwire.Said{Known: a[4] == int64(1), Changed: a[0] == int64(1), Status: pactwire.PresenceStatus(status),
 			Version: uint64(number(a[2])), LastSeen: timeOf(number(a[3]))} //nolint:gosec // counts up from a time
 	}
 	return said, c.list(ctx, addr, words, false)

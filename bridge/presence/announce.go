@@ -119,10 +119,14 @@ func (t *Tracker) tell(p *person, kept map[pactwire.UserID]pactwire.Seen) (pactw
 	return pr, true
 }
 
-// lastSeen reads in bounded batches.
 func (t *Tracker) lastSeen(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Seen, error) {
+	return readSeen(ctx, t.store, users)
+}
+
+// readSeen reads in bounded batches.
+func readSeen(ctx context.Context, store Store, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Seen, error) {
 	if len(users) <= batch {
-		m, err := t.store.LastSeen(ctx, users)
+		m, err := store.LastSeen(ctx, users)
 		if m == nil && err == nil {
 			m = map[pactwire.UserID]pactwire.Seen{}
 		}
@@ -131,7 +135,7 @@ func (t *Tracker) lastSeen(ctx context.Context, users []pactwire.UserID) (map[pa
 	out := make(map[pactwire.UserID]pactwire.Seen, len(users))
 	for len(users) > 0 {
 		n := min(len(users), batch)
-		m, err := t.store.LastSeen(ctx, users[:n])
+		m, err := store.LastSeen(ctx, users[:n])
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, online func() int) *metrics {
 	}
 	if reg != nil {
 		reg.MustRegister(m.changes, m.saveErrors, m.loadErrors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pactwire_presence_online_people", Help: "People who are online, those within their grace time included.",
+			Name: "pactwire_presence_online_people", Help: "People who are online at this node, those within their grace time included.",
 		}, func() float64 { return float64(online()) }))
 	}
 	return m

@@ -17,7 +17,7 @@ func (t *Tracker) note(p *person, slack time.Duration) {
 	}
 	p.dirty = true
 	t.dirty = append(t.dirty, p)
-	t.wake(t.wakeSave)
+	wake(t.wakeSave)
 }
 
 // save is the one goroutine that writes. It collects for a while, then writes all.
@@ -48,7 +48,7 @@ func (t *Tracker) save(ctx context.Context) {
 			t.log.Info("presence: saved again")
 		}
 		if failed = err != nil; failed {
-			t.wake(t.wakeSave)
+			wake(t.wakeSave)
 		}
 	}
 }

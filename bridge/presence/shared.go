@@ -2,6 +2,8 @@ package presence
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -11,416 +13,311 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// Board is where several nodes put what each of them says of people, and find what that comes to. It may be away, and may
-// forget everything; then the nodes say it again.
-type Board interface {
-	// Say takes this node's words and returns what they make of each person. Of those who speak at once, one is told of a
-	// change.
-	Say(ctx context.Context, words []pactwire.Word) ([]pactwire.Said, error)
-	// SayFor takes words for another node, which can speak for itself no more; People are some of those of whom it has said
-	// anything, and Remove forgets it.
-	SayFor(ctx context.Context, node string, words []pactwire.Word) ([]pactwire.Said, error)
-	People(ctx context.Context, node string, n int64) ([]pactwire.UserID, error)
-	Remove(ctx context.Context, node string) error
-	// Presence tells what is said of people.
-	Presence(ctx context.Context, users []pactwire.UserID) ([]pactwire.Said, error)
-}
-
 const (
-	boardTime  = time.Second            // of one call to the board
-	boardRetry = 500 * time.Millisecond // after a failure
-	settleTime = 300 * time.Millisecond // how long a snapshot waits for what is being said
-	// After the board has forgotten, nobody is called offline before the other nodes have had time to say who is with them.
-	repeatTime = 3 * time.Second
+	sayTime    = time.Second            // of one call to the board
+	sayAgain   = 500 * time.Millisecond // after a call that failed
+	settleTime = 3 * time.Second        // for all nodes to repeat their words to a board that has forgotten
+	ahead      = 2 * time.Second        // that a version is dated in advance which is made without asking: others may be unsaved yet
+	ownTime    = 250 * time.Millisecond // that a snapshot waits for what this node is about to say
 )
 
-// Shared knows who is there over several nodes. Its Tracker keeps what this node has of a person; that becomes this node's
-// word on the board, and the node whose word changes what all words come to announces that and writes it down.
+// Shared is presence where several nodes share the store: a Tracker decides what this node says of a person, the Board what
+// all nodes' words make of them, and whichever node's word brought a change about announces it.
 //
-// While the board is away the node's own people come and go in the eyes of its own: who comes is announced here, who goes is
-// announced when the board is back, since they may be elsewhere.
+// While the board is away, who comes is announced here, since that is certain, and nobody is announced to have gone: they may
+// be at another node. It is told what was missed when it is back. When it has forgotten all, each node repeats its words
+// without announcing anything; what makes less of a person waits meanwhile.
 type Shared struct {
-	*Tracker
-	board Board
-	tell  func(pactwire.Presence)
-	began time.Time
+	local    *Tracker
+	board    Board
+	store    Store
+	cfg      Config
+	onChange func(pactwire.Presence)
+	log      *slog.Logger
+	metrics  *metrics
 
 	mu      sync.Mutex
-	words   map[pactwire.UserID]pactwire.Word // to be said, the newest of each person; bounded by people
-	saying  map[pactwire.UserID]struct{}      // on their way
-	spoke   chan struct{}                     // closed and replaced when something was said
-	away    bool                              // the board did not answer last
-	patient time.Time                         // until when nobody is called offline
-	kept    map[pactwire.UserID]pactwire.Seen // to be written; bounded by people
+	people  map[pactwire.UserID]*spoken // who is here, or of whom something is still to be said
+	queue   []*spoken                   // each once
+	settled time.Time                   // until then no word that makes less of a person
+	asked   time.Time                   // the board was away then
+	dirty   map[pactwire.UserID]pactwire.Seen
+	round   chan struct{} // closed when some words have been said
+	sweepAt time.Time
 
-	wakeSpeak chan struct{} // of size 1
-	wakeKeep  chan struct{} // of size 1
-	stop      context.CancelFunc
-	tasks     sync.WaitGroup
+	wakeSay, wakeSave, wakeSweep chan struct{}            // of size 1
+	changes                      chan []pactwire.Presence // found by others, for the one goroutine that announces
+
+	began  time.Time
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 }
 
-// NewShared makes a Shared. tell gets each change that this node announces, without a pact.
-func NewShared(cfg Config, board Board, store Store, tell func(pactwire.Presence), log *slog.Logger, reg prometheus.Registerer) *Shared {
-	s := &Shared{board: board, tell: tell, words: make(map[pactwire.UserID]pactwire.Word), saying: make(map[pactwire.UserID]struct{}),
-		spoke: make(chan struct{}), kept: make(map[pactwire.UserID]pactwire.Seen),
-		wakeSpeak: make(chan struct{}, 1), wakeKeep: make(chan struct{}, 1)}
-	s.Tracker = New(cfg, reading{store}, s.changed, log, reg)
+// spoken is what this node says of a person.
+type spoken struct {
+	user     pactwire.UserID
+	name     string
+	status   pactwire.PresenceStatus // as it is here
+	said     pactwire.PresenceStatus // as the board has it from here
+	lastSeen time.Time
+	told     pactwire.PresenceStatus // as it was announced last, as far as this node knows
+	version  uint64                  // at least that of any announcement before
+	loaded   bool                    // the store was asked for version
+	queued   bool
+	alone    bool // told was announced here without asking the board
+	revive   bool // the board has forgotten that the person was there
+}
+
+// NewShared makes a Shared. onChange gets the changes that are this node's to announce, from one goroutine.
+func NewShared(cfg Config, board Board, store Store, onChange func(pactwire.Presence), log *slog.Logger, reg prometheus.Registerer) *Shared {
+	cfg = cfg.withDefaults()
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Shared{board: board, store: store, cfg: cfg, onChange: onChange, log: log,
+		people: make(map[pactwire.UserID]*spoken), dirty: make(map[pactwire.UserID]pactwire.Seen), round: make(chan struct{}),
+		wakeSay: make(chan struct{}, 1), wakeSave: make(chan struct{}, 1), wakeSweep: make(chan struct{}, 1),
+		changes: make(chan []pactwire.Presence)}
+	s.local = New(cfg, here{s}, s.heard, log, nil)
+	s.metrics = newMetrics(reg, s.local.Online)
 	return s
 }
 
-// reading is the store as a Tracker sees it that writes nothing: what one node knows of a person is not all.
-type reading struct{ Store }
-
-func (reading) SaveSeen(context.Context, []pactwire.Seen) error { return nil }
-
-// WereOnline is empty: the board knows who was.
-func (reading) WereOnline(context.Context) ([]pactwire.UserID, error) { return nil, nil }
-
-// Start begins to speak.
+// Start begins to speak. Who was online when an earlier process ended is the business of whoever finds that its lease is over,
+// or of the sweep, when nothing is left of its words.
 func (s *Shared) Start(ctx context.Context) error {
-	s.began = time.Now()
+	if err := s.local.Start(ctx); err != nil {
+		return err
+	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.stop = cancel
-	s.tasks.Go(func() { s.speak(run) })
-	s.tasks.Go(func() { s.keep(run) })
-	return s.Tracker.Start(ctx)
+	s.cancel, s.began = cancel, time.Now()
+	s.sweepLater()
+	s.done.Go(func() { s.speak(run) })
+	s.done.Go(func() { s.save(run) })
+	s.done.Go(func() { s.sweeps(run) })
+	return nil
 }
 
-// Stop announces nobody: this node's words hold for the grace time, in which its people may come back to any node.
+// Stop says and saves what is left to. It announces nobody, and takes no word back: they hold for the grace time.
 func (s *Shared) Stop(ctx context.Context) error {
-	if s.stop == nil {
-		return nil
+	err := s.local.Stop(ctx)
+	if s.cancel == nil {
+		return err
 	}
-	err := s.Tracker.Stop(ctx)
-	s.stop()
-	s.tasks.Wait()
-	if failed := s.write(ctx); err == nil {
-		err = failed
-	}
-	return err
-}
-
-// changed takes what this node has of a person now.
-func (s *Shared) changed(p pactwire.Presence) {
-	w := pactwire.Word{User: p.UserID, Status: p.Status, Floor: p.Version}
-	if p.LastSeen != nil {
-		w.LastSeen = p.LastSeen.Std()
-	}
+	s.cancel()
+	s.done.Wait()
 	s.mu.Lock()
-	s.words[p.UserID] = w
-	away := s.away
+	s.settled = time.Now().Add(time.Hour) // nothing that makes less of anybody
 	s.mu.Unlock()
-	s.wake(s.wakeSpeak)
-	if away && p.IsOnline {
-		s.tell(p)
-	}
-}
-
-// Repeat has everything said again that this node has said: the board may have forgotten it. It does not block.
-func (s *Shared) Repeat() {
-	standing := s.standing()
-	s.mu.Lock()
-	s.patient = time.Now().Add(repeatTime)
-	for _, w := range standing {
-		if _, news := s.words[w.User]; !news {
-			s.words[w.User] = w
-		}
-	}
-	s.mu.Unlock()
-	s.wake(s.wakeSpeak)
-}
-
-// standing is this node's word for each person who is online here.
-func (t *Tracker) standing() []pactwire.Word {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	words := make([]pactwire.Word, 0, t.online)
-	for u, p := range t.people {
-		if p.status != pactwire.PresenceOffline {
-			words = append(words, pactwire.Word{User: u, Status: p.status, LastSeen: p.lastSeen, Floor: p.version, Quiet: true})
-		}
-	}
-	return words
-}
-
-// speak is the one goroutine that says words, so that each person's come in order.
-func (s *Shared) speak(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.wakeSpeak:
-		}
-		for {
-			words, wait := s.takeWords()
-			if len(words) == 0 {
-				if wait > 0 {
-					time.AfterFunc(wait, func() { s.wake(s.wakeSpeak) })
-				}
-				break
-			}
-			call, cancel := context.WithTimeout(ctx, boardTime)
-			said, err := s.board.Say(call, words)
-			cancel()
-			s.said(words, err)
-			if err != nil {
-				if !pause(ctx, boardRetry) {
-					return
-				}
-				continue
-			}
-			for i := range words {
-				s.announce(words[i].User, said[i])
-			}
-		}
-	}
-}
-
-// takeWords takes some of what is to be said. When all that is left is not to be said yet, it tells when it is.
-func (s *Shared) takeWords() (words []pactwire.Word, wait time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	patience := time.Until(s.patient)
-	for u, w := range s.words {
-		if len(words) == batch {
+	for ctx.Err() == nil {
+		batch, _ := s.take(time.Now())
+		if len(batch) == 0 {
 			break
 		}
-		if patience > 0 && w.Status == pactwire.PresenceOffline {
-			wait = patience
-			continue
+		if _, failed := s.say(ctx, batch); failed != nil {
+			err = errors.Join(err, fmt.Errorf("say who is here: %w", failed))
+			break
 		}
-		words = append(words, w)
-		delete(s.words, u)
-		s.saying[u] = struct{}{}
 	}
-	return words, wait
+	return errors.Join(err, s.saveDirty(ctx))
 }
 
-// said notes how saying went. What was not heard is said again, unless there is something newer to say.
-func (s *Shared) said(words []pactwire.Word, err error) {
+// Arrive, Say, Touch and Leave are those of the Tracker.
+func (s *Shared) Arrive(c Conn) { s.local.Arrive(c) }
+
+// Say takes a connection's own word for its status.
+func (s *Shared) Say(c Conn, status pactwire.PresenceStatus) { s.local.Say(c, status) }
+
+// Touch notes a sign of life.
+func (s *Shared) Touch(c Conn) { s.local.Touch(c) }
+
+// Leave says that a connection ended.
+func (s *Shared) Leave(c Conn) { s.local.Leave(c) }
+
+// heard takes what has changed at this node.
+func (s *Shared) heard(p pactwire.Presence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil && !s.away {
-		s.log.Warn("presence: other nodes cannot be told; who goes offline is announced later", "error", err)
-	} else if err == nil && s.away {
-		s.log.Info("presence: other nodes are told again")
+	x := s.person(p.UserID)
+	x.status = p.Status
+	if p.UserName != "" {
+		x.name = p.UserName
 	}
-	s.away = err != nil
-	clear(s.saying)
-	if err == nil {
-		close(s.spoke)
-		s.spoke = make(chan struct{})
-		return
-	}
-	for _, w := range words {
-		if _, newer := s.words[w.User]; !newer {
-			s.words[w.User] = w
-		}
+	x.seen(p.LastSeen)
+	s.enqueue(x)
+}
+
+func (x *spoken) seen(at *pactwire.Time) {
+	if at != nil && at.Std().After(x.lastSeen) {
+		x.lastSeen = at.Std()
 	}
 }
 
-// announce tells a change that this node is to announce, and notes it to be written.
-func (s *Shared) announce(u pactwire.UserID, said pactwire.Said) {
-	if !said.Changed {
-		return
+// here is the store of this node's Tracker: what it would keep is said instead.
+type here struct{ s *Shared }
+
+func (here) LastSeen(context.Context, []pactwire.UserID) (map[pactwire.UserID]pactwire.Seen, error) {
+	return nil, nil
+}
+
+func (here) WereOnline(context.Context) ([]pactwire.UserID, error) { return nil, nil }
+
+func (h here) SaveSeen(_ context.Context, seen []pactwire.Seen) error {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	for _, row := range seen {
+		if x := h.s.people[row.User]; x != nil && row.LastSeen.After(x.lastSeen) {
+			x.lastSeen = row.LastSeen
+			h.s.enqueue(x)
+		}
 	}
-	seen := pactwire.Seen{User: u, LastSeen: said.LastSeen, Version: said.Version, Online: said.Status != pactwire.PresenceOffline}
+	return nil
+}
+
+func (s *Shared) person(u pactwire.UserID) *spoken {
+	x := s.people[u]
+	if x == nil {
+		x = &spoken{user: u, status: pactwire.PresenceOffline, said: pactwire.PresenceOffline, told: pactwire.PresenceOffline}
+		s.people[u] = x
+	}
+	return x
+}
+
+// enqueue has something said. Under s.mu.
+func (s *Shared) enqueue(x *spoken) {
+	if !x.queued {
+		x.queued = true
+		s.queue = append(s.queue, x)
+		wake(s.wakeSay)
+	}
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Repeat has everything said again, since the board may have forgotten it. It does not block.
+func (s *Shared) Repeat() {
 	s.mu.Lock()
-	s.kept[u] = seen
-	s.mu.Unlock()
-	s.wake(s.wakeKeep)
-	s.metrics.changed(said.Status)
-	s.tell(view(seen, "", said.Status))
+	defer s.mu.Unlock()
+	s.settled = time.Now().Add(settleTime)
+	s.asked = time.Time{}
+	for _, x := range s.people {
+		s.enqueue(x)
+	}
+	s.sweepSoon()
 }
 
-// Bury sees to the people of nodes that are no more: who is nowhere else is offline. It is called again and again until none
-// is left. Who just came up waits for the grace time first, since all may have been restarted together.
-func (s *Shared) Bury(ctx context.Context, nodes []pactwire.NodeBeat) {
-	if time.Since(s.began) < s.cfg.Grace {
-		return
-	}
-	for _, n := range nodes {
-		if err := s.bury(ctx, n); err != nil && ctx.Err() == nil {
-			s.log.Warn("presence: the people of a node that is no more are not seen to; tried again", "node", n.Addr, "error", err)
-		}
-	}
-}
-
-func (s *Shared) bury(ctx context.Context, n pactwire.NodeBeat) error {
-	seen := time.Now().Add(-n.Age)
-	for ctx.Err() == nil {
-		call, cancel := context.WithTimeout(ctx, boardTime)
-		users, err := s.board.People(call, n.Addr, batch)
-		if err == nil && len(users) == 0 {
-			err = s.board.Remove(call, n.Addr)
-			cancel()
-			return err
-		}
-		words := make([]pactwire.Word, len(users))
-		for i, u := range users {
-			words[i] = pactwire.Word{User: u, Status: pactwire.PresenceOffline, LastSeen: seen}
-		}
-		var said []pactwire.Said
-		if err == nil {
-			said, err = s.board.SayFor(call, n.Addr, words)
-		}
+// Get returns the presence of each user, in order, without a pact.
+func (s *Shared) Get(ctx context.Context, users []pactwire.UserID) ([]pactwire.Presence, error) {
+	s.waitForOwn(ctx, users)
+	var said []pactwire.Said
+	var err error
+	if s.reachable() {
+		call, cancel := context.WithTimeout(ctx, sayTime)
+		said, err = s.board.Presence(call, users)
 		cancel()
 		if err != nil {
-			return err
-		}
-		for i := range words {
-			s.announce(words[i].User, said[i])
+			s.unreachable()
 		}
 	}
-	return ctx.Err()
-}
-
-// Get returns the presence of each user, in order, without a pact and a name.
-func (s *Shared) Get(ctx context.Context, users []pactwire.UserID) ([]pactwire.Presence, error) {
-	s.settled(ctx, users)
-	here, err := s.Tracker.Get(ctx, users)
-	if err != nil {
-		return nil, err
-	}
-	call, cancel := context.WithTimeout(ctx, boardTime)
-	defer cancel()
-	said, err := s.board.Presence(call, users)
-	if err != nil {
-		return s.without(ctx, here)
-	}
-	for i, x := range said {
-		if !x.Known {
+	here, _ := s.local.Get(ctx, users) // never asks a store
+	out := make([]pactwire.Presence, len(users))
+	var unknown []pactwire.UserID
+	for i, u := range users {
+		if said == nil || !said[i].Known {
+			unknown = append(unknown, u)
 			continue
 		}
-		seen := pactwire.Seen{User: users[i], LastSeen: x.LastSeen, Version: x.Version}
-		if p := here[i].LastSeen; p != nil && p.Std().After(seen.LastSeen) {
-			seen.LastSeen = p.Std()
+		row := pactwire.Seen{User: u, LastSeen: said[i].LastSeen, Version: said[i].Version}
+		if at := here[i].LastSeen; at != nil && at.Std().After(row.LastSeen) {
+			row.LastSeen = at.Std()
 		}
-		here[i] = view(seen, here[i].UserName, x.Status)
+		out[i] = view(row, here[i].UserName, said[i].Status)
 	}
-	return here, nil
-}
-
-// without is what can be said while the board is away: who is not here may be elsewhere, if they were online when that was
-// last written.
-func (s *Shared) without(ctx context.Context, here []pactwire.Presence) ([]pactwire.Presence, error) {
-	var others []pactwire.UserID
-	for i := range here {
-		if !here[i].IsOnline {
-			others = append(others, here[i].UserID)
-		}
+	if len(unknown) == 0 {
+		return out, nil
 	}
-	kept, err := s.lastSeen(ctx, others)
+	kept, err := readSeen(ctx, s.store, unknown)
 	if err != nil {
 		return nil, err
 	}
-	for i := range here {
-		if seen, ok := kept[here[i].UserID]; ok && seen.Online && !here[i].IsOnline {
-			here[i] = view(seen, here[i].UserName, pactwire.PresenceActive)
+	for i, u := range users {
+		if said == nil || !said[i].Known {
+			out[i] = s.guess(here[i], kept[u], u)
 		}
 	}
-	return here, nil
+	return out, nil
 }
 
-// settled waits a moment for what is being said of users: who asks has perhaps just come.
-func (s *Shared) settled(ctx context.Context, users []pactwire.UserID) {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	for {
+// guess makes out a person of whom the board does not tell: who is here is, and for the others what was written last holds.
+func (s *Shared) guess(here pactwire.Presence, kept pactwire.Seen, u pactwire.UserID) pactwire.Presence {
+	status := here.Status
+	if status == pactwire.PresenceOffline && kept.Online {
+		status = pactwire.PresenceActive
+	}
+	s.mu.Lock()
+	if x := s.people[u]; x != nil {
+		kept.Version = max(kept.Version, x.version)
+	}
+	s.mu.Unlock()
+	if at := here.LastSeen; at != nil && at.Std().After(kept.LastSeen) {
+		kept.LastSeen = at.Std()
+	}
+	kept.User = u
+	return view(kept, here.UserName, status)
+}
+
+// waitForOwn waits, shortly, until what makes more of these people at this node has been said, so that a snapshot that is
+// asked for after a connection has come tells of it.
+func (s *Shared) waitForOwn(ctx context.Context, users []pactwire.UserID) {
+	timer := time.NewTimer(ownTime)
+	defer timer.Stop()
+	for s.reachable() {
 		s.mu.Lock()
-		waiting, spoke := false, s.spoke
-		if !s.away {
-			for _, u := range users {
-				_, word := s.words[u]
-				_, saying := s.saying[u]
-				waiting = waiting || word || saying
-			}
-		}
-		away := s.away
+		round := s.round
 		s.mu.Unlock()
-		if away || !waiting && !s.announcing(users) {
+		here, err := s.local.Get(ctx, users)
+		if err != nil || !s.lacks(users, here) {
 			return
 		}
 		select {
+		case <-round:
+		case <-timer.C:
+			return
 		case <-ctx.Done():
 			return
-		case <-spoke:
 		}
 	}
 }
 
-// announcing reports whether a change of any of these people has not been announced yet.
-func (t *Tracker) announcing(users []pactwire.UserID) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, u := range users {
-		if p := t.people[u]; p != nil && p.queued {
+func (s *Shared) lacks(users []pactwire.UserID, here []pactwire.Presence) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, u := range users {
+		said := pactwire.PresenceOffline
+		if x := s.people[u]; x != nil {
+			said = x.said
+		}
+		if better(said, here[i].Status) != said {
 			return true
 		}
 	}
 	return false
 }
 
-// keep is the one goroutine that writes down what was announced. It collects for a while, then writes all.
-func (s *Shared) keep(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.wakeKeep:
-		}
-		if !pause(ctx, s.cfg.Flush) {
-			return
-		}
-		if err := s.write(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug("presence: not saved; tried again each second", "error", err)
-			s.wake(s.wakeKeep)
-		}
-	}
+// reachable is false for a moment after the board did not answer.
+func (s *Shared) reachable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.asked) > sayTime
 }
 
-// write writes what is to be written, in bounded batches. After an error the rest stays.
-func (s *Shared) write(ctx context.Context) error {
-	for {
-		s.mu.Lock()
-		rows := make([]pactwire.Seen, 0, min(batch, len(s.kept)))
-		for u, seen := range s.kept {
-			if len(rows) == batch {
-				break
-			}
-			rows = append(rows, seen)
-			delete(s.kept, u)
-		}
-		s.mu.Unlock()
-		if len(rows) == 0 {
-			return nil
-		}
-		call, cancel := context.WithTimeout(ctx, saveTimeout)
-		err := s.store.(reading).Store.SaveSeen(call, rows)
-		cancel()
-		if err == nil {
-			continue
-		}
-		s.metrics.saveErrors.Inc()
-		s.mu.Lock()
-		for _, row := range rows {
-			if _, newer := s.kept[row.User]; !newer {
-				s.kept[row.User] = row
-			}
-		}
-		s.mu.Unlock()
-		return err
-	}
-}
-
-// pause waits, and reports whether to go on.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+func (s *Shared) unreachable() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = time.Now()
 }

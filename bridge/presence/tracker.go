@@ -15,6 +15,7 @@ import (
 const (
 	DefaultGrace = 10 * time.Second
 	DefaultFlush = time.Second
+	DefaultLease = 30 * time.Second
 )
 
 const (
@@ -28,6 +29,20 @@ const (
 type Config struct {
 	Grace time.Duration // how long what an ended connection said stands
 	Flush time.Duration // how long changes are collected before they are written
+	Lease time.Duration // how long what another node said holds when it is gone; of Shared alone
+}
+
+func (c Config) withDefaults() Config {
+	if c.Grace <= 0 {
+		c.Grace = DefaultGrace
+	}
+	if c.Flush <= 0 {
+		c.Flush = DefaultFlush
+	}
+	if c.Lease <= 0 {
+		c.Lease = DefaultLease
+	}
+	return c
 }
 
 // Tracker knows who is there. Its methods may be called from any goroutine; all but Start, Stop and Get return at once.
@@ -66,12 +81,7 @@ type end struct {
 
 // New makes a Tracker. onChange gets each change, without a pact; it may be slow, but holds up the announcements then.
 func New(cfg Config, store Store, onChange func(pactwire.Presence), log *slog.Logger, reg prometheus.Registerer) *Tracker {
-	if cfg.Grace <= 0 {
-		cfg.Grace = DefaultGrace
-	}
-	if cfg.Flush <= 0 {
-		cfg.Flush = DefaultFlush
-	}
+	cfg = cfg.withDefaults()
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -114,7 +124,7 @@ func (t *Tracker) Start(ctx context.Context) error {
 	t.cancel = cancel
 	t.done.Go(func() { t.announce(run) })
 	t.done.Go(func() { t.save(run) })
-	t.wake(t.wakeRun)
+	wake(t.wakeRun)
 	return nil
 }
 
@@ -190,7 +200,7 @@ func (t *Tracker) Leave(c Conn) {
 		if p.remove(c.ID, until) {
 			t.ends = append(t.ends, end{p, until})
 			if len(t.ends) == 1 {
-				t.wake(t.wakeRun)
+				wake(t.wakeRun)
 			}
 		}
 	})
@@ -310,13 +320,6 @@ func (t *Tracker) enqueue(p *person) {
 	if !p.queued {
 		p.queued = true
 		t.queue = append(t.queue, p)
-		t.wake(t.wakeRun)
-	}
-}
-
-func (t *Tracker) wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+		wake(t.wakeRun)
 	}
 }

@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"context"
 	"maps"
 	"sync"
 	"testing"
@@ -19,9 +20,22 @@ const (
 	grace   = presence.DefaultGrace
 )
 
-// house is one Tracker on a store, in a synctest bubble.
+// people is what both implementations do.
+type people interface {
+	Arrive(presence.Conn)
+	Say(presence.Conn, pactwire.PresenceStatus)
+	Touch(presence.Conn)
+	Leave(presence.Conn)
+	Get(context.Context, []pactwire.UserID) ([]pactwire.Presence, error)
+	Start(context.Context) error
+	Stop(context.Context) error
+	People() int
+	Online() int
+}
+
+// house is one node on a store, in a synctest bubble.
 type house struct {
-	*presence.Tracker
+	people
 	heard
 	t     *testing.T
 	store *memory
@@ -30,7 +44,7 @@ type house struct {
 func open(t *testing.T, store *memory) *house {
 	t.Helper()
 	h := &house{t: t, store: store}
-	h.Tracker = presence.New(presence.Config{}, store, h.on, nil, prometheus.NewRegistry())
+	h.people = presence.New(presence.Config{}, store, h.on, nil, prometheus.NewRegistry())
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +93,19 @@ func web(id uint64) presence.Conn {
 	return presence.Conn{User: "alice", Name: "Alice", ID: id, ClientID: "web", Kind: pactwire.KindWeb}
 }
 
+// run runs f on a node alone and on one of several.
 func run(t *testing.T, name string, f func(*testing.T, *house)) {
-	t.Run(name, func(t *testing.T) {
+	t.Run(name+"/alone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := open(t, newMemory())
+			defer h.stop()
+			f(t, h)
+		})
+	})
+	t.Run(name+"/shared", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := &house{t: t, store: newMemory()}
+			h.people = share(t, &newTown(t, h.store).board, "a/1", h.store, h.on)
 			defer h.stop()
 			f(t, h)
 		})

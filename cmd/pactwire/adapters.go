@@ -140,19 +140,19 @@ func (s sessions) Open(ctx context.Context, in pactwire.Connecting, conn hooks.C
 	return client, present, nil
 }
 
-// presenceHooks tells the tracker of connections.
-type presenceHooks struct{ *presence.Tracker }
+// presenceHooks tells of connections.
+type presenceHooks struct{ presences }
 
 func (p presenceHooks) Arrive(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind) {
-	p.Tracker.Arrive(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind})
+	p.presences.Arrive(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind})
 }
 
 func (p presenceHooks) Say(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind, status pactwire.PresenceStatus) {
-	p.Tracker.Say(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind}, status)
+	p.presences.Say(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind}, status)
 }
 
 func (p presenceHooks) Leave(conn uint64, clientID string, u pactwire.UserID) {
-	p.Tracker.Leave(presence.Conn{User: u, ID: conn, ClientID: clientID})
+	p.presences.Leave(presence.Conn{User: u, ID: conn, ClientID: clientID})
 }
 
 // commands does over HTTP what MQTT commands do.

@@ -14,7 +14,6 @@ import (
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/bridge/payload"
-	"github.com/pactwire/pactwire/bridge/presence"
 	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker"
 	"github.com/pactwire/pactwire/broker/delivery"
@@ -37,8 +36,7 @@ type node struct {
 	devices  *devices.Registry
 	members  *bridge.Membership
 	bridge   *bridge.Bridge
-	tracker  *presence.Tracker // of the connections here
-	people   everybody
+	people   presences
 	others   *others // nil on a single node
 	hub      *delivery.Hub
 	broker   *broker.Server
@@ -110,7 +108,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
 	}, n.store, habitsPort, n.members, log, n.reg)
 	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
-	n.tracker, n.people = n.newPeople()
+	n.people = n.newPeople()
 	// The service keeps profiles and goals here; with a remote one, profiles alone.
 	n.engine = engine
 	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
@@ -135,7 +133,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 	cfg, l := n.cfg, n.cfg.Limits
 	ends := hooks.NewSessions(l.SessionExpiry)
 	figures := hooks.NewMetrics(n.reg)
-	who := presenceHooks{n.tracker}
+	who := presenceHooks{n.people}
 	gate := hooks.NewAuth(hooks.AuthConfig{
 		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
 		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked

@@ -15,9 +15,12 @@ import (
 	"github.com/pactwire/pactwire/redis"
 )
 
-// everybody tells who is there, on this node alone or on all of them.
-type everybody interface {
+// presences knows who is there, at this node alone or at all of them.
+type presences interface {
 	bridge.People
+	Arrive(c presence.Conn)
+	Say(c presence.Conn, status pactwire.PresenceStatus)
+	Leave(c presence.Conn)
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 }
@@ -45,15 +48,12 @@ func findOthers(cfg config.Config, db store) (*others, error) {
 	return o, err
 }
 
-// newPeople makes the tracker of this node's own connections, and what tells of everybody.
-func (n *node) newPeople() (*presence.Tracker, everybody) {
-	cfg := presence.Config{Grace: n.cfg.Presence.Grace}
+func (n *node) newPeople() presences {
+	cfg := presence.Config{Grace: n.cfg.Presence.Grace, Lease: n.cfg.Presence.Lease}
 	if n.others == nil || n.others.redis == nil {
-		t := presence.New(cfg, n.store, n.presenceChanged, n.log, n.reg)
-		return t, t
+		return presence.New(cfg, n.store, n.presenceChanged, n.log, n.reg)
 	}
-	s := presence.NewShared(cfg, n.others.redis, n.store, n.presenceChanged, n.log, n.reg)
-	return s.Tracker, s
+	return presence.NewShared(cfg, n.others.redis, n.store, n.presenceChanged, n.log, n.reg)
 }
 
 // join has the hub and the bridge speak with the other nodes. Without others the bridge speaks with the hub.

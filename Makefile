@@ -10,13 +10,16 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 20
 SEEDS    ?= 20
 
-.PHONY: help run build test test-deps chaos chaos-crash chaos-habits lint fuzz bench clean
+.PHONY: help run cluster build test test-deps chaos chaos-crash chaos-habits lint fuzz bench bench-cluster clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and start the demo: two people, one pact, and what to paste into two terminals
 	./$(BIN) serve --demo
+
+cluster: test-deps build ## three nodes, PostgreSQL, Redis and a habits-service behind a load balancer, and what to paste
+	@go run ./test/cluster -binary $(BIN)
 
 build: ## build bin/pactwire
 	@mkdir -p bin
@@ -45,6 +48,9 @@ fuzz: ## run every fuzz test for FUZZTIME=30s each
 
 bench: build ## measure the budget with pactwire bench: rates, latency, memory, reconnects, fan-out
 	@scripts/bench.sh $(BIN)
+
+bench-cluster: test-deps build ## what an event costs on one node, two and three
+	@scripts/bench-cluster.sh
 
 clean: ## remove what was built, and the tools in .cache
 	rm -rf bin .cache test/clients/js/node_modules

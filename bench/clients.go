@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,16 +16,18 @@ import (
 
 // Target is where the load goes.
 type Target struct {
-	Addr      string // host:port
+	Addr      string // host:port, or several with commas between, of which each connection takes any
 	Transport string // tcp or ws
 	Parallel  int    // connections being opened at a time; 64 by default
 }
 
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
+	all := strings.Split(t.Addr, ",")
+	addr := all[rand.IntN(len(all))]
 	if t.Transport == "ws" {
-		return rawmqtt.DialWebSocket(ctx, t.Addr)
+		return rawmqtt.DialWebSocket(ctx, addr)
 	}
-	return rawmqtt.Dial(ctx, t.Addr)
+	return rawmqtt.Dial(ctx, addr)
 }
 
 // connectTimeout bounds opening one connection, CONNACK and SUBACK included.

@@ -98,7 +98,7 @@ type benchRunCmd struct {
 	Duration    time.Duration `help:"How long (pairs, fanout)." default:"10s"`
 	Connections int           `help:"How many (idle, reconnect) or subscribers (fanout); 10000, 5000 and 1000 by default."`
 	Transport   string        `help:"tcp or ws." enum:"tcp,ws" default:"tcp"`
-	Addr        string        `help:"host:port of the listener; the configured one by default." placeholder:"ADDR"`
+	Addr        string        `help:"host:port of the listener, or several with commas between; the configured one by default." placeholder:"ADDR"`
 	Server      string        `help:"Base URL: its host, with the configured port, instead of --addr." placeholder:"URL"`
 	PID         []int         `help:"Process of the server, to tell what it used; may be repeated." name:"pid"`
 	JSON        bool          `help:"Print one line of JSON instead of a table." name:"json"`

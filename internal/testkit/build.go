@@ -46,6 +46,9 @@ func Binary(t testing.TB) string {
 	return build.path
 }
 
+// UseBinary sets the program that servers run, instead of one that is built for tests.
+func UseBinary(path string) { build.once.Do(func() { build.path = path }) }
+
 func buildBinary() (path string, err error) {
 	dir := filepath.Join(Root(), "bin", "testkit")
 	unlock, err := lock(dir)

@@ -20,6 +20,7 @@ type ClusterOptions struct {
 	SQLite   bool              // one node with a database of its own: no PostgreSQL and no Redis
 	NoRedis  bool              // nodes that share PostgreSQL alone
 	Habits   bool              // a habits-service as a process of its own
+	Direct   bool              // no proxies between the parts: for measuring
 	Settings map[string]string // of each node
 	MQTT     string            // where the load balancer listens for MQTT, any free port by default
 	HTTP     string            // and for HTTP
@@ -36,9 +37,10 @@ type Cluster struct {
 	HTTP     *Balancer
 }
 
-// Node is one of a Cluster. Its own addresses are those of the process; clients come through Clients.
+// Node is one of a Cluster. Its own addresses are those of the process; clients come through Front.
 type Node struct {
 	*Server
+	Front                         string // where MQTT clients come
 	ToPostgres, ToRedis, ToHabits *Proxy // nil where there is nothing at the other end
 	Clients                       *Proxy
 }
@@ -66,9 +68,9 @@ func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
 		})
 	}
 	for i, addr := range nodes {
-		n := c.newNode(t, i, addr, o.Settings)
+		n := c.newNode(t, i, addr, o)
 		c.Nodes = append(c.Nodes, n)
-		mqtts = append(mqtts, Backend{Addr: n.Clients.Addr, HTTP: addr})
+		mqtts = append(mqtts, Backend{Addr: n.Front, HTTP: addr})
 	}
 	for _, n := range c.Nodes { // together, on an empty database
 		n.Launch()
@@ -80,26 +82,31 @@ func StartCluster(t testing.TB, o ClusterOptions) *Cluster {
 	return c
 }
 
-func (c *Cluster) newNode(t testing.TB, i int, addr string, settings map[string]string) *Node {
+func (c *Cluster) newNode(t testing.TB, i int, addr string, o ClusterOptions) *Node {
 	t.Helper()
 	n := &Node{}
 	env := map[string]string{"node.id": fmt.Sprintf("n%d", i+1), "http.addr": addr, "log.level": "warn"}
+	link := func(p **Proxy, target string) string {
+		if o.Direct {
+			return target
+		}
+		*p = NewProxy(t, target)
+		return (*p).Addr
+	}
 	if c.Postgres != nil {
-		n.ToPostgres = NewProxy(t, c.Postgres.Addr)
-		env["store.url"] = Via(t, c.Postgres.URL(), n.ToPostgres.Addr)
+		env["store.url"] = Via(t, c.Postgres.URL(), link(&n.ToPostgres, c.Postgres.Addr))
 	}
 	if c.Redis != nil {
-		n.ToRedis = NewProxy(t, c.Redis.Addr)
-		env["redis.url"] = Via(t, c.Redis.URL(), n.ToRedis.Addr)
+		env["redis.url"] = Via(t, c.Redis.URL(), link(&n.ToRedis, c.Redis.Addr))
 	}
 	if c.Habits != nil {
-		n.ToHabits = NewProxy(t, c.Habits.HTTP)
-		env["habits.mode"], env["habits.url"], env["habits.secret"] = "http", "http://"+n.ToHabits.Addr, HabitsSecret
+		env["habits.mode"], env["habits.secret"] = "http", HabitsSecret
+		env["habits.url"] = "http://" + link(&n.ToHabits, c.Habits.HTTP)
 	}
-	maps.Copy(env, settings)
+	maps.Copy(env, o.Settings)
 	n.Server = newServer(t, "serve", env)
 	n.TCP, n.WS, n.HTTP = n.set("mqtt.tcp"), n.set("mqtt.ws"), addr
-	n.Clients = NewProxy(t, n.TCP)
+	n.Front = link(&n.Clients, n.TCP)
 	return n
 }
 

@@ -35,6 +35,7 @@ type Device struct {
 	commands []*command // in the order in which they were said
 	acked    map[string]bool
 	ready    int // connections that got their SUBACK
+	lost     int // connections that found no session
 	conn     *rawmqtt.Conn
 	changed  chan struct{}
 }
@@ -152,10 +153,20 @@ func (d *Device) Drop() {
 	}
 }
 
-func (d *Device) use(conn *rawmqtt.Conn) {
+func (d *Device) use(conn *rawmqtt.Conn, session bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.conn = conn
+	if !session && d.ready > 0 {
+		d.lost++
+	}
+}
+
+// Lost tells how many connections found no session, although one before had subscribed.
+func (d *Device) Lost() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
 }
 
 // impatient is a connection on which a read takes no longer than its patience.
@@ -202,15 +213,15 @@ func (d *Device) connection(ctx context.Context) {
 		ping = tick.C
 	}
 	c := &deviceConn{d: d, flying: map[uint16]flight{}}
-	conn, _, err := rawmqtt.Connect(dial, nc, rawmqtt.Options{
+	conn, ack, err := rawmqtt.Connect(dial, nc, rawmqtt.Options{
 		ClientID: d.ClientID, Username: string(d.User), Password: Token(d.User), Clean: d.Clean,
 		KeepAlive: uint16(d.Patience / time.Second),
 	}, rawmqtt.Handler{Publish: d.Message, Acked: c.acked, Suback: c.suback})
 	if err != nil {
 		return
 	}
-	d.use(conn)
-	defer d.use(nil)
+	d.use(conn, ack.SessionPresent)
+	defer d.use(nil, true)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -142,7 +142,8 @@ func (s *Server) Launch() {
 	p.cmd.Env = s.Environ()
 	p.cmd.Dir = s.Dir
 	p.cmd.Stdout, p.cmd.Stderr = p.stderr, p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it never outlives a test that crashed
+	// It never outlives a test that crashed, and does not get the terminal's Ctrl-C, which is for who started it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ var libraries = map[string][]string{
 	"github.com/sideshow/apns2":           {"bridge/push"},
 	"github.com/standard-webhooks":        {"bridge", "habits", "httpapi", "cmd", "test"},
 	"go.uber.org/goleak":                  nil,
-	"go.yaml.in/yaml":                     {"internal/config"},
+	"go.yaml.in/yaml":                     {"internal/config", "test"},
 	"golang.org/x/":                       nil,
 	"modernc.org/libc":                    {"sqlite"},
 	"modernc.org/sqlite":                  {"sqlite"},

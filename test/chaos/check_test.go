@@ -220,10 +220,16 @@ func (w *town) checkStrangers(said map[string]testkit.Said) {
 		if s := p.oddities(); len(s) > 0 {
 			w.t.Errorf("%s's %s got %q", p.User, p.ClientID, s)
 		}
+		if n := p.Lost(); n > 0 {
+			w.t.Errorf("the session of %s's %s was lost %d times", p.User, p.ClientID, n)
+		}
 	}
 	for _, p := range w.everybody() {
 		if s := p.phone.oddities(); len(s) > 0 {
 			w.t.Errorf("%s got %q", p.user, s)
+		}
+		if n := p.phone.Lost(); n > 0 {
+			w.t.Errorf("%s's session was lost %d times", p.user, n)
 		}
 	}
 }

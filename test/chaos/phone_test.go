@@ -107,6 +107,13 @@ func (p *phone) last(pact pactwire.PactID) pactwire.Seq {
 	return last
 }
 
+// hasCommand tells whether the activity of a command has arrived.
+func (p *phone) hasCommand(pact pactwire.PactID, id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.feed[pact], func(d delivery) bool { return d.CommandID != nil && *d.CommandID == id })
+}
+
 // lastInbox is the highest number of the inbox that arrived.
 func (p *phone) lastInbox() pactwire.Seq {
 	p.mu.Lock()

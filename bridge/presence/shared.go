@@ -18,6 +18,7 @@ const (
 	sayAgain   = 500 * time.Millisecond // after a call that failed
 	settleTime = 3 * time.Second        // for all nodes to repeat their words to a board that has forgotten
 	ahead      = 2 * time.Second        // that a version is dated in advance which is made without asking: others may be unsaved yet
+	tellAtOnce = 64                     // people whose changes are announced at the same time
 	ownTime    = 250 * time.Millisecond // that a snapshot waits for what this node is about to say
 )
 
@@ -68,7 +69,8 @@ type spoken struct {
 	revive   bool // the board has forgotten that the person was there
 }
 
-// NewShared makes a Shared. onChange gets the changes that are this node's to announce, from one goroutine.
+// NewShared makes a Shared. onChange gets the changes that are this node's to announce: a person's
+// in order, and those of several people at the same time.
 func NewShared(cfg Config, board Board, store Store, onChange func(pactwire.Presence), log *slog.Logger, reg prometheus.Registerer) *Shared {
 	cfg = cfg.withDefaults()
 	if log == nil {

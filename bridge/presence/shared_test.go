@@ -230,6 +230,37 @@ func TestPromise6PresenceIsTrueOverNodes(t *testing.T) {
 	})
 }
 
+func TestTheManyPeopleOfADeadNodeAreAnnouncedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, newMemory(), "a/1")
+		defer w.stop()
+		const people = 3000
+		for i := range people {
+			w.nodes["a/1"].Arrive(conn(pactwire.UserID(fmt.Sprint("u", i)), "phone", uint64(i+1)))
+		}
+		wait(5 * time.Second)
+		b := share(t, &w.board, "b/1", w.store, func(p pactwire.Presence) {
+			<-time.After(100 * time.Millisecond) // a read of a busy database
+			w.on(p)
+		})
+		w.nodes["b/1"] = b
+		wait(grace)
+		w.kill("a/1")
+		w.take()
+		w.bury("a/1", lease)
+		wait(15 * time.Second) // after a lease of 30 s
+		gone := 0
+		for _, p := range w.take() {
+			if p.Status == offline {
+				gone++
+			}
+		}
+		if gone != people {
+			t.Errorf("%d of %d", gone, people)
+		}
+	})
+}
+
 func TestTrap14PresenceWhileTheBoardIsAway(t *testing.T) {
 	runTown(t, "who comes is announced, who goes is not before it is back", func(t *testing.T, w *town) {
 		a, b := w.nodes["a/1"], w.nodes["b/1"]

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -50,13 +51,28 @@ func (s *Shared) speak(ctx context.Context) {
 	}
 }
 
+// tell announces changes: those of many people at the same time, since each may wait for a read of their pacts, and those of
+// one person in order.
 func (s *Shared) tell(ctx context.Context, changes []pactwire.Presence) {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	room := make(chan struct{}, tellAtOnce)
+	under := make(map[pactwire.UserID]bool, len(changes))
 	for _, p := range changes {
 		if ctx.Err() != nil {
 			return
 		}
+		if under[p.UserID] {
+			telling.Wait()
+			clear(under)
+		}
+		under[p.UserID] = true
 		s.metrics.changed(p.Status)
-		s.onChange(p)
+		room <- struct{}{}
+		telling.Go(func() {
+			defer func() { <-room }()
+			s.onChange(p)
+		})
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/sqlite"
 )
 
@@ -161,6 +162,7 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func openNode(t testing.TB, path string, remoteHabits bridge.Habits, cfg bridge.Config) *node {
 	t.Helper()
+	testkit.Migrated(t, path, create)
 	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -505,7 +507,9 @@ const secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: filepath.Join(t.TempDir(), "h.db")}, quiet, nil)
+	path := filepath.Join(t.TempDir(), "h.db")
+	testkit.Migrated(t, path, create)
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -645,4 +649,13 @@ func BenchmarkAcceptCheckin(b *testing.B) {
 		}
 	}
 	wg.Wait()
+}
+
+// create makes an empty database.
+func create(path string) error {
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, nil, nil)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/sqlite"
 )
 
@@ -145,6 +146,7 @@ func inBubble(t *testing.T, s *script, cfg bridge.Config, f func(t *testing.T, n
 
 func openScripted(t *testing.T, path string, s *script, cfg bridge.Config) *node {
 	t.Helper()
+	testkit.Migrated(t, path, create)
 	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
 	if err != nil {
 		t.Fatal(err)

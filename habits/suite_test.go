@@ -11,6 +11,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/sqlite"
 	"go.uber.org/goleak"
 )
@@ -51,7 +52,9 @@ func (s hostStore) Submit(ctx context.Context, fn func(habits.HostTx) error, don
 
 func openStore(t testing.TB) *sqlite.DB {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "habits.db")}, slog.New(slog.DiscardHandler), nil)
+	path := filepath.Join(t.TempDir(), "habits.db")
+	testkit.Migrated(t, path, create)
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,4 +195,13 @@ func wantCode(t testing.TB, err error, code pactwire.Code, field string) {
 	if e := pactwire.AsError(err); err == nil || e.Code != code || e.Field != field {
 		t.Errorf("got %v, want %s (%s)", err, code, field)
 	}
+}
+
+// create makes an empty database.
+func create(path string) error {
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, nil, nil)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }

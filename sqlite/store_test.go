@@ -10,6 +10,7 @@ import (
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/internal/storetest"
+	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/sqlite"
 	"go.uber.org/goleak"
 )
@@ -58,7 +59,10 @@ type suiteStore struct {
 	path string
 }
 
-func openSuite(t *testing.T, path string) suiteStore { return suiteStore{open(t, path), path} }
+func openSuite(t *testing.T, path string) suiteStore {
+	testkit.Migrated(t, path, create)
+	return suiteStore{open(t, path), path}
+}
 
 func (s suiteStore) Submit(ctx context.Context, fn func(storetest.Tx) error, done func(error)) error {
 	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
@@ -99,4 +103,13 @@ func open(t testing.TB, path string) *sqlite.DB {
 		}
 	})
 	return db
+}
+
+// create makes an empty database.
+func create(path string) error {
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, nil, nil)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }

@@ -16,14 +16,9 @@ var propertyTests = []test{
 
 // testPromise3SeqIsGapFree drives a store with random batches, failures, pruning and kills beside a model of it.
 func testPromise3SeqIsGapFree(t *testing.T, open func(*testing.T) Store) {
+	m := &model{t: t, s: open(t), clock: noon}
 	rapid.Check(t, func(r *rapid.T) {
-		// Each run has a store of its own; open would close it only at the end of the test.
-		m := &model{t: t, s: open(t), entries: map[pactwire.Stream][]string{}, floors: map[pactwire.Stream]int{}, clock: noon}
-		defer func() {
-			if err := m.s.Close(); err != nil {
-				r.Fatal(err)
-			}
-		}()
+		m.begin(r)
 		r.Repeat(map[string]func(*rapid.T){
 			"batch":  m.batch,
 			"prune":  m.prune,
@@ -33,10 +28,12 @@ func testPromise3SeqIsGapFree(t *testing.T, open func(*testing.T) Store) {
 	})
 }
 
-// model is what the store ought to hold.
+// model is what the store ought to hold of the streams of a run. All runs have one store, since opening one takes longest.
 type model struct {
 	t       *testing.T
 	s       Store
+	run     int
+	streams []pactwire.Stream
 	entries map[pactwire.Stream][]string
 	floors  map[pactwire.Stream]int
 	times   []written
@@ -49,8 +46,19 @@ type written struct {
 	at     time.Time
 }
 
-var modelStreams = []pactwire.Stream{
-	pactwire.ActivityOf("a"), pactwire.ActivityOf("b"), pactwire.InboxOf("a"), pactwire.InboxOf("c"),
+// begin takes new streams, and prunes what the others have left.
+func (m *model) begin(r *rapid.T) {
+	m.run++
+	a, b := fmt.Sprint("a", m.run), fmt.Sprint("b", m.run)
+	m.streams = []pactwire.Stream{
+		pactwire.ActivityOf(pactwire.PactID(a)), pactwire.ActivityOf(pactwire.PactID(b)),
+		pactwire.InboxOf(pactwire.UserID(a)), pactwire.InboxOf(pactwire.UserID(b)),
+	}
+	m.entries, m.floors, m.times = map[pactwire.Stream][]string{}, map[pactwire.Stream]int{}, nil
+	m.clock = m.clock.Add(time.Minute)
+	if _, err := m.s.Prune(ctx, m.clock, m.clock); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // step is one function of a batch.
@@ -64,7 +72,7 @@ func (m *model) batch(r *rapid.T) {
 	steps := rapid.SliceOfN(rapid.Custom(func(r *rapid.T) step {
 		outcome := rapid.IntRange(0, 9).Draw(r, "outcome")
 		return step{
-			streams: rapid.SliceOfN(rapid.SampledFrom(modelStreams), 0, 4).Draw(r, "streams"),
+			streams: rapid.SliceOfN(rapid.SampledFrom(m.streams), 0, 4).Draw(r, "streams"),
 			fail:    outcome == 1 || outcome == 2, panics: outcome == 3,
 		}
 	}), 1, 12).Draw(r, "steps")
@@ -131,18 +139,18 @@ func (m *model) reopen(r *rapid.T) {
 
 func (m *model) check(r *rapid.T) {
 	var reqs []pactwire.ReadRequest
-	for _, s := range modelStreams {
+	for _, s := range m.streams {
 		reqs = append(reqs, pactwire.ReadRequest{Stream: s, Limit: 1 << 20})
 	}
 	got, err := m.s.ReadMany(ctx, reqs)
 	if err != nil {
 		r.Fatal(err)
 	}
-	bounds, err := m.s.Bounds(ctx, modelStreams)
+	bounds, err := m.s.Bounds(ctx, m.streams)
 	if err != nil {
 		r.Fatal(err)
 	}
-	for i, s := range modelStreams {
+	for i, s := range m.streams {
 		floor, all := m.floors[s], m.entries[s]
 		if want := (pactwire.Bounds{Floor: pactwire.Seq(floor), Head: pactwire.Seq(len(all))}); bounds[i] != want {
 			r.Fatalf("bounds of %v: %v, want %v", s, bounds[i], want)

@@ -23,6 +23,12 @@ const (
 	EventDirectMessage       EventType = "SERVER:SEND_DIRECT_MESSAGE"
 	EventConnectionCreated   EventType = "SERVER:USER_CONNECTION_CREATED"
 	EventConnectionUpdated   EventType = "SERVER:USER_CONNECTION_UPDATED"
+	EventActiveLoaded        EventType = "SERVER:ACTIVE_CONNECTIONS_LOADED"
+	EventActiveAdded         EventType = "SERVER:ACTIVE_CONNECTIONS_ADDED"
+	EventActiveLoggedIn      EventType = "SERVER:ACTIVE_CONNECTION_LOGGED_IN"
+	EventActiveLoggedOut     EventType = "SERVER:ACTIVE_CONNECTION_LOGGED_OUT"
+	EventActiveDisconnected  EventType = "SERVER:ACTIVE_CONNECTION_DISCONNECTED"
+	EventActiveRefreshed     EventType = "SERVER:ACTIVE_CONNECTION_REFRESHED"
 	EventNotificationCreated EventType = "SERVER:NOTIFICATION_CREATED"
 	EventNotificationUpdated EventType = "SERVER:NOTIFICATION_UPDATED"
 )

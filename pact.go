@@ -172,6 +172,8 @@ type User struct {
 	QuietHours  *QuietHours  `json:"quietHours"`
 	Locale      string       `json:"locale"`
 	Push        PushSettings `json:"push"`
+
+	LastSeenVisibility LastSeenVisibility `json:"lastSeenVisibility"`
 }
 
 // QuietHours are local times, HH:MM, between which no push is sent.
@@ -187,6 +189,8 @@ type UserPatch struct {
 	QuietHours  *QuietHours `json:"quietHours,omitempty"`
 	Locale      *string     `json:"locale,omitempty"`
 	Push        *PushPatch  `json:"push,omitempty"`
+
+	LastSeenVisibility *LastSeenVisibility `json:"lastSeenVisibility,omitempty"`
 }
 
 // Change is something that happened in a pact's life, as the habits-service reports it. The bridge writes it to the log

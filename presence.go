@@ -1,5 +1,7 @@
 package pactwire
 
+import "time"
+
 // PresenceStatus is what a person, or one of their connections, says of being there.
 type PresenceStatus string
 
@@ -34,6 +36,48 @@ type Presence struct {
 	Status   PresenceStatus `json:"status"`
 	LastSeen *Time          `json:"lastSeen"` // last sign of life; null if never
 	Version  uint64         `json:"version"`
+
+	LoggedOut bool `json:"-"` // is offline because they said so, on a connection that stands
+}
+
+// LastSeenVisibility is what others learn of when a person was last seen.
+type LastSeenVisibility string
+
+// The visibilities.
+const (
+	LastSeenExact   LastSeenVisibility = "exact" // the default, also ""
+	LastSeenRounded LastSeenVisibility = "rounded"
+	LastSeenHidden  LastSeenVisibility = "hidden"
+)
+
+// Show is the presence as others may see it: rounded is down to the hour, hidden is null. Whether somebody is there is no
+// secret among people who share a pact or are connected.
+func (v LastSeenVisibility) Show(p Presence) Presence {
+	switch {
+	case p.LastSeen == nil:
+	case v == LastSeenHidden:
+		p.LastSeen = nil
+	case v == LastSeenRounded:
+		hour := Time(p.LastSeen.Std().Truncate(time.Hour))
+		p.LastSeen = &hour
+	}
+	return p
+}
+
+// ActiveConnection is the presence of somebody whom one is connected to: the data of SERVER:ACTIVE_CONNECTION_LOGGED_IN,
+// _LOGGED_OUT, _DISCONNECTED and _REFRESHED.
+type ActiveConnection struct {
+	UserID   UserID         `json:"userId"`
+	UserName string         `json:"userName"`
+	IsOnline bool           `json:"isOnline"`
+	Status   PresenceStatus `json:"status"`
+	LastSeen *Time          `json:"lastSeen"`
+	Version  uint64         `json:"version"`
+}
+
+// ActiveConnections is the data of SERVER:ACTIVE_CONNECTIONS_LOADED and _ADDED.
+type ActiveConnections struct {
+	ActiveUsers []ActiveConnection `json:"activeUsers"` // never null
 }
 
 // State is a pact now.

@@ -199,6 +199,9 @@ func fillUser(u pactwire.User, id pactwire.Identity) pactwire.User {
 	if u.DayStartsAt == "" {
 		u.DayStartsAt = "00:00"
 	}
+	if u.LastSeenVisibility == "" {
+		u.LastSeenVisibility = pactwire.LastSeenExact
+	}
 	return u
 }
 
@@ -270,6 +273,13 @@ func validPatch(in pactwire.UserPatch) error {
 	if in.Locale != nil && *in.Locale != "" && !localePattern.MatchString(*in.Locale) {
 		return pactwire.FieldErrorf("locale", "locale is a language tag such as en-US")
 	}
+	if v := in.LastSeenVisibility; v != nil {
+		switch *v {
+		case pactwire.LastSeenExact, pactwire.LastSeenRounded, pactwire.LastSeenHidden:
+		default:
+			return pactwire.FieldErrorf("lastSeenVisibility", "lastSeenVisibility is exact, rounded or hidden")
+		}
+	}
 	return validPush(in.Push)
 }
 
@@ -317,6 +327,9 @@ func patch(u pactwire.User, in pactwire.UserPatch) pactwire.User {
 			q := *in.QuietHours
 			u.QuietHours = &q
 		}
+	}
+	if in.LastSeenVisibility != nil {
+		u.LastSeenVisibility = *in.LastSeenVisibility
 	}
 	if p := in.Push; p != nil {
 		if p.Off != nil {

@@ -50,7 +50,7 @@ func (f *fake) Verify(_ context.Context, token string) (pactwire.Identity, error
 }
 
 func user() pactwire.User {
-	return pactwire.User{ID: "alice", UserName: "Alice", TimeZone: "Europe/Berlin", DayStartsAt: "00:00"}
+	return pactwire.User{ID: "alice", UserName: "Alice", TimeZone: "Europe/Berlin", DayStartsAt: "00:00", LastSeenVisibility: pactwire.LastSeenExact}
 }
 
 func (f *fake) Profile(_ context.Context, id pactwire.Identity) (pactwire.User, error) {

@@ -77,3 +77,24 @@ func (d *DB) WereOnline(ctx context.Context) (out []pactwire.UserID, err error) 
 	})
 	return out, readError("read who was online", err)
 }
+
+// LastSeenVisibility tells what others may learn of when people were last seen; who is not in the map hides nothing.
+func (d *DB) LastSeenVisibility(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.LastSeenVisibility, error) {
+	out := map[pactwire.UserID]pactwire.LastSeenVisibility{}
+	err := d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT n.name, u.last_seen FROM unnest($1::text[]) AS w (name)
+			JOIN names n ON n.kind = 2 AND n.name = w.name JOIN users u ON u.id = n.id WHERE u.last_seen IS NOT NULL`, users)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return each(rows, func() error {
+			var u pactwire.UserID
+			var v pactwire.LastSeenVisibility
+			err := rows.Scan(&u, &v)
+			out[u] = v
+			return err
+		})
+	})
+	return out, readError("read who hides when they were seen", err)
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-const userColumns = `user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push`
+const userColumns = `user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push, last_seen`
 
 // user is a person's row; made is set when it is to be written.
 type user struct {
@@ -22,8 +22,9 @@ type user struct {
 }
 
 func scanUser(rows pgx.Row, first any) (u pactwire.User, err error) {
-	var from, to, push *string
-	err = rows.Scan(first, &u.UserName, &u.TimeZone, &u.DayStartsAt, &from, &to, &u.Locale, &push)
+	var from, to, push, seen *string
+	err = rows.Scan(first, &u.UserName, &u.TimeZone, &u.DayStartsAt, &from, &to, &u.Locale, &push, &seen)
+	u.LastSeenVisibility = pactwire.LastSeenVisibility(textOf(seen))
 	if from != nil {
 		u.QuietHours = &pactwire.QuietHours{From: *from, To: textOf(to)}
 	}
@@ -117,7 +118,7 @@ func (t *Tx) TouchUser(u pactwire.UserID, userNameOf string, at time.Time) error
 func (t *Tx) flushUsers(b *pgx.Batch) {
 	var ids, made []int64
 	var names, zones, starts, locales []string
-	var from, to, pushes []*string
+	var from, to, pushes, seen []*string
 	for id, row := range t.users {
 		if !row.dirty {
 			continue
@@ -131,16 +132,16 @@ func (t *Tx) flushUsers(b *pgx.Batch) {
 		} else {
 			from, to = append(from, nil), append(to, nil)
 		}
-		pushes = append(pushes, pushSettings(row.u.Push))
+		pushes, seen = append(pushes, pushSettings(row.u.Push)), append(seen, visibility(row.u.LastSeenVisibility))
 	}
 	if len(ids) == 0 {
 		return
 	}
-	b.Queue(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push)
-		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[])
+	b.Queue(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push, last_seen)
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[])
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, time_zone = excluded.time_zone,
 			day_starts_at = excluded.day_starts_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
-			locale = excluded.locale, push = excluded.push`, ids, names, zones, starts, from, to, locales, made, pushes)
+			locale = excluded.locale, push = excluded.push, last_seen = excluded.last_seen`, ids, names, zones, starts, from, to, locales, made, pushes, seen)
 }
 
 // pushSettings is what a person wants of pushes as it is stored; nil is everything.
@@ -150,5 +151,14 @@ func pushSettings(p pactwire.PushSettings) *string {
 	}
 	raw, _ := json.Marshal(p) // it is made of strings
 	s := string(raw)
+	return &s
+}
+
+// visibility is what is stored of one; nil for the default.
+func visibility(v pactwire.LastSeenVisibility) *string {
+	if v == "" || v == pactwire.LastSeenExact {
+		return nil
+	}
+	s := string(v)
 	return &s
 }

@@ -10,7 +10,8 @@ var (
 	sqlSeen    = newQuery(`SELECT last_seen, version, online FROM presence WHERE id = ?`)
 	sqlPutSeen = newQuery(`INSERT INTO presence (id, last_seen, version, online) VALUES (?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen, version = excluded.version, online = excluded.online`)
-	sqlOnline = newQuery(`SELECT n.name FROM presence p JOIN names n ON n.id = p.id WHERE p.online = 1 ORDER BY p.id`)
+	sqlVisibility = newQuery(`SELECT last_seen FROM users WHERE id = ? AND last_seen IS NOT NULL`)
+	sqlOnline     = newQuery(`SELECT n.name FROM presence p JOIN names n ON n.id = p.id WHERE p.online = 1 ORDER BY p.id`)
 )
 
 // LastSeen reads what is kept of people's presence. Who was never there is not in the map.
@@ -60,4 +61,26 @@ func (d *DB) WereOnline(ctx context.Context) ([]pactwire.UserID, error) {
 		return s.end()
 	})
 	return out, readError("read who was online", err)
+}
+
+// LastSeenVisibility tells what others may learn of when people were last seen; who is not in the map hides nothing.
+func (d *DB) LastSeenVisibility(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.LastSeenVisibility, error) {
+	out := map[pactwire.UserID]pactwire.LastSeenVisibility{}
+	err := d.view(ctx, func(c *conn) error {
+		for _, u := range users {
+			id, err := c.id(userName(u))
+			if err != nil {
+				return err
+			}
+			s := c.q(sqlVisibility).int(id)
+			if s.next() {
+				out[u] = pactwire.LastSeenVisibility(s.colText(0))
+			}
+			if err := s.end(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, readError("read who hides when they were seen", err)
 }

@@ -10,13 +10,13 @@ import (
 )
 
 var (
-	sqlUser = newQuery(`SELECT user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push FROM users WHERE id = ?`)
+	sqlUser = newQuery(`SELECT user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, push, last_seen FROM users WHERE id = ?`)
 	// created_at is set here for people who become known by an invitation; it stays as first written.
-	sqlPutUser = newQuery(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	sqlPutUser = newQuery(`INSERT INTO users (id, user_name, time_zone, day_starts_at, quiet_from, quiet_to, locale, created_at, push, last_seen)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET user_name = excluded.user_name, time_zone = excluded.time_zone,
 			day_starts_at = excluded.day_starts_at, quiet_from = excluded.quiet_from, quiet_to = excluded.quiet_to,
-			locale = excluded.locale, push = excluded.push`)
+			locale = excluded.locale, push = excluded.push, last_seen = excluded.last_seen`)
 	sqlNameUser = newQuery(`UPDATE users SET user_name = ?2 WHERE id = ?1`)
 )
 
@@ -44,6 +44,7 @@ func (c *conn) user(id pactwire.UserID) (u pactwire.User, ok bool, err error) {
 			u.QuietHours = &pactwire.QuietHours{From: s.colText(3), To: s.colText(4)}
 		}
 		u.Push = s.pushSettings(6)
+		u.LastSeenVisibility = pactwire.LastSeenVisibility(s.colText(7))
 	}
 	return u, ok, s.end()
 }
@@ -66,13 +67,22 @@ func (t *Tx) putUser(id int64, u pactwire.User, at time.Time) error {
 	}
 	s.text(u.Locale).int(millis(at))
 	if len(u.Push.Off)+len(u.Push.MutedPacts) == 0 {
-		return s.null().run()
+		s.null()
+		return s.visibility(u.LastSeenVisibility).run()
 	}
 	settings, err := json.Marshal(u.Push)
 	if err != nil {
 		return err
 	}
-	return s.text(string(settings)).run()
+	return s.text(string(settings)).visibility(u.LastSeenVisibility).run()
+}
+
+// visibility binds what is stored of one: nothing of the default.
+func (s *stmt) visibility(v pactwire.LastSeenVisibility) *stmt {
+	if v == "" || v == pactwire.LastSeenExact {
+		return s.null()
+	}
+	return s.text(string(v))
 }
 
 // pushSettings reads what a person wants of pushes; NULL is everything.

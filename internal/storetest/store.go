@@ -36,6 +36,7 @@ type Store interface {
 	Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error)
 
 	bridge.SocialStore
+	bridge.Seen
 	habits.Store
 	habits.WebhookStore
 	habits.DueStore

@@ -56,7 +56,8 @@ type Config struct {
 	// Misconfigured reports whether an error of the habits-service is our own configuration's fault.
 	Misconfigured func(error) bool
 	NewID         func() string
-	Pushes        Pushes // nil: nobody is pushed
+	Pushes        Pushes      // nil: nobody is pushed
+	Companions    *Companions // nil: connected people do not hear of each other's coming and going
 	// Sighted is told of devices' check-ins, after their commit. It must not block; nil = nobody asks.
 	Sighted func(pactwire.Sighting)
 	// LocalDay tells which day it is for a user at a moment, and in which zone. It is asked inside transactions.
@@ -142,6 +143,9 @@ func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.
 	b := &Bridge{cfg: cfg.withDefaults(), store: store, habits: habits, members: members, log: log,
 		reads: make(chan struct{}, maxReads), changing: make(map[pactwire.PactID]*pactwire.Pact)}
 	b.metrics = newMetrics(reg)
+	if cfg.Companions != nil {
+		cfg.Companions.bridge = b
+	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	store.OnRollback(b.forget)
 	if cfg.Remote {

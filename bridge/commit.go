@@ -18,12 +18,16 @@ type commit struct {
 	news    []pactwire.Pact     // of those, the ones that became others
 	states  []pactwire.PactID   // whose State is another now
 	named   []pactwire.Identity // whose name was stored
+	met     []meeting           // who has become connected
 	types   []pactwire.ActivityType
 	after   []func() error // events that follow the answer, as a milestone follows its check-in
 
 	cause string          // names what the entries that are written now tell of, for pushes; "" = the first of them does
 	by    pactwire.UserID // who caused them
 }
+
+// meeting is two people who have become connected, each as the other sees them.
+type meeting struct{ a, b pactwire.Connection }
 
 // direct is an unlogged message.
 type direct struct {
@@ -146,6 +150,9 @@ func (c *commit) publish() {
 	}
 	for _, p := range c.states {
 		c.b.pub.StateChanged(p)
+	}
+	for _, m := range c.met {
+		c.b.introduce(m)
 	}
 }
 

@@ -210,6 +210,7 @@ func (r *relation) write(cmd *pactwire.Command) error {
 	n := pactwire.Notification{UserID: r.them, FromUserID: r.me, FromUserName: cmd.Sender.DisplayName()}
 	switch {
 	case r.accepted:
+		op.met = append(op.met, meeting{r.theirs, r.mine})
 		n.Type = pactwire.NotifyConnectionAccepted
 	case r.event == pactwire.EventConnectionCreated:
 		n.Type = pactwire.NotifyConnectionRequest

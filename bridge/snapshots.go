@@ -107,6 +107,14 @@ func (s *Snapshots) Presences(ctx context.Context, pact pactwire.PactID) ([]pact
 	return list, nil
 }
 
+// ActiveConnections is the event that says who of a person's connections is there; false when they have none.
+func (s *Snapshots) ActiveConnections(ctx context.Context, u pactwire.UserID) (pactwire.Event, bool, error) {
+	if s.bridge.cfg.Companions == nil {
+		return pactwire.Event{}, false, nil
+	}
+	return s.bridge.cfg.Companions.Loaded(ctx, u)
+}
+
 // PactList returns the JSON of users/{u}/pacts: the pacts that the user may read.
 func (s *Snapshots) PactList(ctx context.Context, u pactwire.UserID) ([]byte, error) {
 	var list struct {

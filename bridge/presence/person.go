@@ -174,7 +174,9 @@ func (p *person) seen() pactwire.Seen {
 
 // presence is the person as others see them, without a pact.
 func (p *person) presence() pactwire.Presence {
-	return view(p.seen(), p.name, p.status)
+	v := view(p.seen(), p.name, p.status)
+	v.LoggedOut = p.status == pactwire.PresenceOffline && slices.ContainsFunc(p.standing, func(s standing) bool { return s.arrived })
+	return v
 }
 
 func view(s pactwire.Seen, name string, status pactwire.PresenceStatus) pactwire.Presence {

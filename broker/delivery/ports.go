@@ -68,6 +68,8 @@ type Snapshots interface {
 	Presences(ctx context.Context, pact pactwire.PactID) ([]pactwire.Presence, error)
 	// PactList returns the JSON of users/{u}/pacts.
 	PactList(ctx context.Context, u pactwire.UserID) ([]byte, error)
+	// ActiveConnections is the event that says who of a person's connections is there; false = nothing is to be said.
+	ActiveConnections(ctx context.Context, u pactwire.UserID) (pactwire.Event, bool, error)
 }
 
 // Witness wants to know which entries people have seen. Its methods do not block.

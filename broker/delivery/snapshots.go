@@ -13,10 +13,10 @@ import (
 	"github.com/pactwire/pactwire/topics"
 )
 
-// snapshot is a subject of which a client is owed the newest word: a pact's state, its members' presence, or the list of
-// the client's own pacts. There is one a subject at most, however often it changes.
+// snapshot is a subject of which a client is owed the newest word: a pact's state, its members' presence, the list of the
+// client's own pacts, or who of the people is there whom they are connected to. There is one a subject at most, however often it changes.
 type snapshot struct {
-	kind   topics.Kind // StateKind, PresenceKind or PactsKind
+	kind   topics.Kind // StateKind, PresenceKind, PactsKind or InboxKind
 	pact   pactwire.PactID
 	member pactwire.UserID // of PresenceKind: one member, "" for all
 	retain bool            // answers a SUBSCRIBE or a resumed session, not a change
@@ -66,6 +66,9 @@ func (s snapshot) place() int {
 func (c *Client) wantSnapshots(f topics.Filter) {
 	if c.operator {
 		return
+	}
+	if f.Has(topics.InboxKind) {
+		c.owe(snapshot{kind: topics.InboxKind})
 	}
 	var pacts []pactwire.PactID
 	switch {
@@ -204,6 +207,16 @@ func (b *bodies) send(ctx context.Context, o owed) (err error) {
 			b.lists[u] = body
 		}
 		c.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: u}, body, true)
+	case topics.InboxKind:
+		e, there, err := b.hub.snaps.ActiveConnections(ctx, c.key.User)
+		if err != nil || !there {
+			return err
+		}
+		body, err := b.hub.encode(e)
+		if err != nil {
+			return err
+		}
+		c.show(o.snapshot, topics.Topic{Kind: topics.InboxKind, User: c.key.User}, body, true)
 	case topics.PresenceKind:
 		people, done := b.people[o.pact]
 		if !done {

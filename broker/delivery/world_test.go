@@ -267,6 +267,10 @@ func (w *world) PactList(context.Context, pactwire.UserID) ([]byte, error) {
 	return []byte(`{"items":[]}`), nil
 }
 
+func (w *world) ActiveConnections(context.Context, pactwire.UserID) (pactwire.Event, bool, error) {
+	return pactwire.Event{}, false, nil
+}
+
 func newHub(t testing.TB, w *world) *delivery.Hub {
 	return delivery.New(delivery.Config{}, w, w, w, w, slog.New(slog.DiscardHandler), nil)
 }

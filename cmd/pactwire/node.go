@@ -37,6 +37,8 @@ type node struct {
 	members  *bridge.Membership
 	bridge   *bridge.Bridge
 	people   presences
+	shown    *bridge.Discreet // people as others may see them
+	met      *bridge.Companions
 	others   *others // nil on a single node
 	hub      *delivery.Hub
 	broker   *broker.Server
@@ -101,14 +103,16 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	}
 	members := bridge.MembershipConfig{Remote: remote, Shared: n.store.shared(), TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
 	n.members = bridge.NewMembership(members, habitsPort, n.store, log)
+	n.people = n.newPeople()
+	n.shown = bridge.NewDiscreet(n.people, n.store)
+	n.met = bridge.NewCompanions(n.store, n.store, n.shown, log)
 	n.bridge = bridge.New(bridge.Config{
 		Remote: remote, Shared: n.store.shared(), Turns: n.store.turns(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
-		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay, Pushes: pushes,
+		RetryAfter: habits.RetryAfter, Misconfigured: habits.Misconfigured, LocalDay: localDay, Pushes: pushes, Companions: n.met,
 		Sighted: func(s pactwire.Sighting) { n.devices.Saw(s) },
 	}, n.store, habitsPort, n.members, log, n.reg)
 	n.devices = devices.New(n.store, n.bridge, n.revoked, log)
-	n.people = n.newPeople()
 	// The service keeps profiles and goals here; with a remote one, profiles alone.
 	n.engine = engine
 	n.service = habits.NewService(recorder{n.bridge}, n.store, engine, habits.ServiceOptions{})
@@ -120,7 +124,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	n.hub = delivery.New(delivery.Config{
 		Subscriptions: cfg.Limits.Subscriptions, ConnectionsPerUser: cfg.Limits.ConnectionsPerUser,
 		OutboundBytes: int(cfg.Limits.OutboundBytes), Witness: eye,
-	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.people), log, n.reg)
+	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.shown), log, n.reg)
 	n.join()
 	if n.broker, err = n.newBroker(); err != nil {
 		return nil, n.abandon(err)
@@ -247,6 +251,8 @@ func (n *node) presenceChanged(p pactwire.Presence) {
 		return
 	}
 	defer n.members.Release(p.UserID)
+	p = n.shown.Show(ctx, p)
+	n.met.Changed(ctx, p)
 	var pacts []pactwire.PactID
 	for _, m := range n.members.Pacts(p.UserID) {
 		pact, ok := n.members.Pact(m.Pact)

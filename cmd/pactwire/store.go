@@ -28,6 +28,7 @@ type store interface {
 	delivery.SessionStore
 	delivery.Owners
 	presence.Store
+	bridge.Seen
 	devices.Store
 	auth.RevocationStore
 

@@ -27,15 +27,13 @@ func (r *Relay) StateChanged(p pactwire.PactID) {
 	r.tell(item{kind: kindState, pact: p})
 }
 
-// PactChanged tells the nodes of all that were or are members of a pact that it was changed here. This node reads it again as
-// well, since another may have changed it at the same time.
+// PactChanged tells all nodes that a pact was changed here: a member may be on the way to any of them. This node reads it again
+// as well, since another may have changed it at the same time.
 func (r *Relay) PactChanged(p pactwire.Pact) {
 	if r.shared != nil {
 		r.relearn(p.ID, false)
 	}
-	for i := range p.Members {
-		r.tell(item{kind: kindPact, pact: p.ID, user: p.Members[i].UserID})
-	}
+	r.tell(item{kind: kindPact, pact: p.ID})
 }
 
 // Renamed tells the nodes of a user's partners that the user has another name.

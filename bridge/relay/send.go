@@ -92,6 +92,7 @@ func (r *Relay) sendBatch(ctx context.Context, batch []item, sent map[string]uin
 type routes struct {
 	users     map[pactwire.UserID][]string
 	operators []string
+	all       []string // nodes
 	members   map[pactwire.PactID][]pactwire.UserID
 }
 
@@ -111,6 +112,8 @@ func (x *routes) of(it *item) (to []string) {
 		add(x.users[u])
 	}
 	switch it.kind {
+	case kindPact:
+		add(x.all)
 	case kindEntry, kindDirect, kindState, kindPresence:
 		add(x.operators)
 	}
@@ -133,6 +136,8 @@ func (x *routes) concerned(it *item) []pactwire.UserID {
 			all = append(all, x.members[p]...)
 		}
 		return all
+	case kindPact:
+		return nil // but for all nodes
 	}
 	return []pactwire.UserID{it.user}
 }
@@ -140,6 +145,11 @@ func (x *routes) concerned(it *item) []pactwire.UserID {
 // route asks where the readers of a batch are.
 func (r *Relay) route(ctx context.Context, batch []item) (*routes, error) {
 	x := &routes{users: make(map[pactwire.UserID][]string), members: make(map[pactwire.PactID][]pactwire.UserID)}
+	for addr, n := range *r.nodes.Load() {
+		if addr != r.cfg.Addr && !n.Lapsed {
+			x.all = append(x.all, addr)
+		}
+	}
 	directed := true
 	for i := range batch {
 		it := &batch[i]

@@ -13,6 +13,7 @@ type cursor struct {
 	under       uint16       // messages in the ring
 	state       state
 	check       bool // its place is to be compared with what is kept, before anything is read from there
+	away        bool // the user could not read the stream when the session went on
 	dead        bool // no longer subscribed, or no longer permitted
 }
 

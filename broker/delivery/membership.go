@@ -62,6 +62,11 @@ func (c *Client) revoke(p pactwire.PactID) {
 func (c *Client) welcome(m pactwire.Membership) {
 	stream := pactwire.ActivityOf(m.Pact)
 	cur := c.cursor(stream)
+	if cur != nil && cur.away { // joined since, or once more: what was said in between is not theirs
+		cur.away = false
+		cur.acked = max(cur.acked, before(m.JoinedAt))
+		cur.sent = max(cur.sent, cur.acked)
+	}
 	if cur != nil && cur.state == parked {
 		cur.state = behind
 	}

@@ -93,8 +93,25 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 		c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: cur.Acked, sent: cur.Acked, dup: max(cur.Sent, cur.Acked),
 			state: held, check: true, identifiers: c.identifiers(w.stream)})
 	}
+	c.keepPlaces(session.Cursors)
 	if c.expiry > 0 {
 		c.changed()
+	}
+}
+
+// keepPlaces keeps the cursors of pacts that a wildcard takes in and the user may not read: they have left, or this node has
+// not heard yet that they joined. Then the session goes on where it was at the node that had.
+func (c *Client) keepPlaces(cursors []pactwire.Cursor) {
+	if !slices.ContainsFunc(c.subs, func(s subscription) bool {
+		return s.QoS > 0 && s.filter.AllPacts() && s.filter.Has(topics.ActivityKind)
+	}) {
+		return
+	}
+	for _, cur := range cursors {
+		if cur.Stream.Pact() != "" && c.cursor(cur.Stream) == nil {
+			c.cursors = append(c.cursors, &cursor{stream: cur.Stream, acked: cur.Acked, sent: cur.Acked, dup: max(cur.Sent, cur.Acked),
+				state: parked, check: true, away: true, identifiers: c.identifiers(cur.Stream)})
+		}
 	}
 }
 

@@ -102,6 +102,40 @@ func TestASessionGoesOnOnAnotherNodeWithoutAnythingTwice(t *testing.T) {
 	})
 }
 
+// TestASessionGoesOnOnANodeThatHasNotHeardOfAPact: its place is kept until the node hears that the user has joined.
+func TestASessionGoesOnOnANodeThatHasNotHeardOfAPact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.join("p", "alice")
+		first, firstEnd, _ := connect(t, a, user("alice"))
+		subscribe(t, first, 1, "pacts/+/activity")
+		for range 3 {
+			a.Publish(o.commit(feed))
+		}
+		synctest.Wait()
+		for _, pk := range firstEnd.take()[:2] {
+			first.Puback(pk.PacketID, 0)
+		}
+		o.leave("p", "alice")
+		second, secondEnd, _ := connect(t, b, user("alice"))
+		b.Publish(o.commit(feed))
+		synctest.Wait()
+		if got := seqs(t, secondEnd.take()); len(got) != 0 {
+			t.Errorf("got %v of a pact that is not theirs", got)
+		}
+		o.join("p", "alice")
+		b.PactsChanged("alice", []pactwire.Membership{{Pact: "p", JoinedAt: 1}}, nil)
+		synctest.Wait()
+		got := secondEnd.take()
+		if s := seqs(t, got); !slices.Equal(s, []int{3, 4}) || !got[0].FixedHeader.Dup || got[1].FixedHeader.Dup {
+			t.Errorf("got %v, want 3 with DUP, and 4", s)
+		}
+		second.Detach()
+	})
+}
+
 func TestANodeThatCannotBeAskedLosesTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, a, b := twoHubs(t)

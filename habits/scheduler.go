@@ -20,6 +20,8 @@ const (
 	dueBatch = 64               // appointments at once
 	dueLimit = 5 * time.Second  // for one look, and for one transaction
 	dueAgain = time.Hour        // after one that failed by itself
+
+	dueMoment = 50 * time.Millisecond // while another process keeps one
 )
 
 // DueStore reads appointments outside of transactions.
@@ -125,30 +127,58 @@ func (s *Scheduler) look(ctx context.Context) (time.Duration, error) {
 		if at := list[0].At; at.After(settleBefore) {
 			s.late.Set(now.Sub(at).Seconds())
 		}
-		if err := s.keep(ctx, list, now); err != nil {
+		all, err := s.keep(ctx, list, now)
+		if err != nil {
 			return dueEvery, err
+		}
+		if !all {
+			return dueMoment, nil
 		}
 	}
 	return dueEvery, ctx.Err()
 }
 
-// keep keeps appointments, each in a transaction of its own; the store commits them together. The error is the first.
-func (s *Scheduler) keep(ctx context.Context, list []pactwire.Due, now time.Time) error {
-	errs := make(chan error, len(list))
-	for _, d := range list {
-		go func() { errs <- s.one(ctx, d, now) }()
-	}
-	var first error
-	for range list {
-		if err := <-errs; first == nil {
-			first = err
+// keep keeps appointments, each in a transaction of its own; the store commits them together. Those of one kind go side by
+// side, but none before another kind's that was due earlier: a streak that broke before its pact ended is said in the pact.
+// all is false when another process was at one of them. The error is the first.
+func (s *Scheduler) keep(ctx context.Context, list []pactwire.Due, now time.Time) (all bool, first error) {
+	for len(list) > 0 {
+		n := slices.IndexFunc(list, func(d pactwire.Due) bool { return kindOf(d) != kindOf(list[0]) })
+		if n < 0 {
+			n = len(list)
 		}
+		outcomes := make(chan outcome, n)
+		for _, d := range list[:n] {
+			go func() { outcomes <- s.one(ctx, d, now) }()
+		}
+		all = true
+		for range n {
+			o := <-outcomes
+			if all = all && o.settled; first == nil {
+				first = o.err
+			}
+		}
+		if !all {
+			return false, first
+		}
+		list = list[n:]
 	}
-	return first
+	return true, first
+}
+
+func kindOf(d pactwire.Due) string {
+	kind, _, _ := strings.Cut(d.Key, " ")
+	return kind
+}
+
+// outcome is what became of an appointment: settled when it was kept or stands back, and nothing after it need wait.
+type outcome struct {
+	settled bool
+	err     error
 }
 
 // one keeps one appointment. One that cannot be kept stands back for a while, so that it does not stand before the others.
-func (s *Scheduler) one(ctx context.Context, d pactwire.Due, now time.Time) error {
+func (s *Scheduler) one(ctx context.Context, d pactwire.Due, now time.Time) outcome {
 	kept := false
 	err := s.taking(ctx, d, func(tx Tx, mine bool) ([]pactwire.Change, error) {
 		if kept = mine; !mine {
@@ -158,14 +188,14 @@ func (s *Scheduler) one(ctx context.Context, d pactwire.Due, now time.Time) erro
 	})
 	if err == nil {
 		if kept {
-			kind, _, _ := strings.Cut(d.Key, " ")
-			s.kept.WithLabelValues(kind).Inc()
+			s.kept.WithLabelValues(kindOf(d)).Inc()
 		}
-		return nil
+		return outcome{settled: kept}
 	}
+	away := pactwire.AsError(err).Code == pactwire.Unavailable // then it is not the appointment that is at fault
 	err = fmt.Errorf("%s: %w", d.Key, err)
-	if ctx.Err() != nil {
-		return err
+	if ctx.Err() != nil || away {
+		return outcome{err: err}
 	}
 	back := s.taking(ctx, d, func(tx Tx, mine bool) ([]pactwire.Change, error) {
 		if !mine {
@@ -173,7 +203,7 @@ func (s *Scheduler) one(ctx context.Context, d pactwire.Due, now time.Time) erro
 		}
 		return nil, tx.PutDue(d.Key, now.Add(dueAgain))
 	})
-	return errors.Join(err, back)
+	return outcome{settled: back == nil, err: errors.Join(err, back)}
 }
 
 func (s *Scheduler) taking(ctx context.Context, d pactwire.Due, fn func(tx Tx, mine bool) ([]pactwire.Change, error)) error {

@@ -51,6 +51,9 @@ type DB struct {
 	claims    chan gathered[pactwire.SessionClaim, claimedSession]
 	turns     chan gathered[turnAsk, turnGiven]
 
+	burying sync.Mutex
+	dead    map[string]time.Time // nodes with sessions, and since when they are known to be dead; under burying
+
 	sessionReads atomic.Int64 // statements that served LoadSession
 	closing      sync.Once
 }

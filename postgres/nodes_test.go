@@ -292,3 +292,52 @@ func TestTurns(t *testing.T) {
 		t.Errorf("%d persons taken", len(taken))
 	}
 }
+
+// TestSessionsOfADeadNodeEnd: nobody else would end them if it never came back. Those of a node that lives stay.
+func TestSessionsOfADeadNodeEnd(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	a, b, c := open(t, postgres.Config{URL: url, Node: "a"}), open(t, postgres.Config{URL: url, Node: "b"}), open(t, postgres.Config{URL: url, Node: "c"})
+	save := func(db *postgres.DB, node, client string) {
+		t.Helper()
+		key := pactwire.SessionKey{User: "alice", ClientID: client}
+		got, err := db.ClaimSession(t.Context(), pactwire.SessionClaim{Key: key, Node: node})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost, err := db.SaveSessions(t.Context(), []pactwire.Session{{Key: key, Epoch: got.Session.Epoch, Expiry: time.Hour}})
+		if err != nil || len(lost) > 0 {
+			t.Fatalf("%v, %v", lost, err)
+		}
+	}
+	save(a, "a/1", "phone")
+	save(b, "b/1", "watch")
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	holder := func(client string) string {
+		t.Helper()
+		got, err := c.ClaimSession(t.Context(), pactwire.SessionClaim{Key: pactwire.SessionKey{User: "alice", ClientID: client}, Node: "c/1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Holder
+	}
+	for _, passed := range []time.Duration{0, time.Minute / 2} {
+		if n, err := c.ExpireSessions(t.Context(), now.Add(passed)); n != 0 || err != nil {
+			t.Fatalf("after %s: %d, %v", passed, n, err)
+		}
+		if holder("phone") != "a/1" {
+			t.Fatalf("ended after %s", passed)
+		}
+	}
+	if n, err := c.ExpireSessions(t.Context(), now.Add(2*time.Minute)); n != 0 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if holder("watch") != "b/1" {
+		t.Error("one of a live node was ended")
+	}
+	if n, err := c.ExpireSessions(t.Context(), now.Add(2*time.Hour)); n != 1 || err != nil {
+		t.Errorf("%d expired, %v", n, err)
+	}
+}

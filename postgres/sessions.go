@@ -481,6 +481,9 @@ func (d *DB) DeleteSession(ctx context.Context, key pactwire.SessionKey) error {
 // ExpireSessions deletes the sessions whose time is over, in slices, and returns how many there were. Connections of nodes
 // that are dead have ended.
 func (d *DB) ExpireSessions(ctx context.Context, now time.Time) (int, error) {
+	if err := d.bury(ctx, now); err != nil {
+		return 0, readError("end the sessions of dead nodes", err)
+	}
 	total := 0
 	for {
 		var n int64
@@ -497,6 +500,61 @@ func (d *DB) ExpireSessions(ctx context.Context, now time.Time) (int, error) {
 			return total, nil
 		}
 	}
+}
+
+// deadFor is how long a node must have been dead before another one ends its sessions. One that lost its connection to the
+// database has its lock back sooner.
+const deadFor = time.Minute
+
+// bury ends the sessions of nodes that died and did not start again.
+func (d *DB) bury(ctx context.Context, now time.Time) error {
+	d.burying.Lock()
+	defer d.burying.Unlock()
+	var owners []string
+	live := map[int32]bool{}
+	err := d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT DISTINCT split_part(owner, '/', 1) FROM sessions WHERE gone_at IS NULL AND owner <> ''`)
+		if err == nil {
+			owners, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		if err != nil {
+			return err
+		}
+		if rows, err = d.pool.Query(ctx, `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(lockSpace)); err != nil {
+			return err
+		}
+		keys, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		for _, k := range keys {
+			live[int32(uint32(k))] = true //nolint:gosec // 32 bits, as PostgreSQL has them
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var dead []string
+	since := map[string]time.Time{}
+	for _, o := range owners {
+		if live[lockKey(o)] {
+			continue
+		}
+		if since[o] = d.dead[o]; since[o].IsZero() {
+			since[o] = now
+		}
+		if now.Sub(since[o]) >= deadFor {
+			dead = append(dead, o)
+		}
+	}
+	d.dead = since
+	if len(dead) == 0 {
+		return nil
+	}
+	return d.read(ctx, func(ctx context.Context) error {
+		_, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
+			WHERE gone_at IS NULL AND split_part(owner, '/', 1) = ANY ($2)`, millis(now), dead)
+		return err
+	})
 }
 
 // abandonSessions notes that connections which stood when this node was killed ended then; now is the best guess.

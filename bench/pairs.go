@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,6 +19,7 @@ import (
 // Pairs is the main scenario: all members connected and subscribed to their pact's activity, one of them checking in
 // at a time, round and round, at a fixed rate whatever the server does.
 type Pairs struct {
+	Name     string // of the report; "pairs" by default
 	Target   Target
 	Members  []Member
 	Rate     float64 // check-ins a second
@@ -301,29 +303,13 @@ func (r *pairsRun) expected(sent int) uint64 {
 
 // drain waits until everything is acked and received, or for as long as it is worth.
 func (r *pairsRun) drain(ctx context.Context, sent int, expected uint64) {
-	limit := r.Drain
-	if limit <= 0 {
-		limit = 10 * time.Second
-	}
-	timeout := time.NewTimer(limit)
-	defer timeout.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for r.acked.Load() < uint64(sent) || r.received.Load() < expected {
-		select {
-		case <-tick.C:
-		case <-timeout.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
+	waitUntil(ctx, r.Drain, func() bool { return r.acked.Load() >= uint64(sent) && r.received.Load() >= expected })
 }
 
 func (r *pairsRun) report(sent int, expected uint64, before, after usage) PairsReport {
 	seconds := time.Duration(r.lastAck.Load()).Seconds()
 	out := PairsReport{
-		Scenario: "pairs", Transport: r.Target.Transport, Pacts: len(r.pacts), Connections: len(r.clients),
+		Scenario: cmp.Or(r.Name, "pairs"), Transport: r.Target.Transport, Pacts: len(r.pacts), Connections: len(r.clients),
 		TargetRate: r.Rate, Seconds: seconds,
 		Sent: uint64(sent), Acked: r.acked.Load(), Refused: r.refused.Load(),
 		Expected: expected, Received: r.received.Load(), Duplicates: r.dups.Load(),

@@ -25,7 +25,7 @@ func (l Latency) String() string {
 // Table writes the report for people.
 func (r PairsReport) Table(w io.Writer) error {
 	rows := [][2]string{
-		{"pairs", fmt.Sprintf("%d pacts, %d connections, %s", r.Pacts, r.Connections, r.Transport)},
+		{r.Scenario, fmt.Sprintf("%d pacts, %d connections, %s", r.Pacts, r.Connections, r.Transport)},
 		{"rate", fmt.Sprintf("%.0f/s acked, %.0f/s wanted", r.Rate, r.TargetRate)},
 		{"check-ins", fmt.Sprintf("%d sent, %d acked, %d refused", r.Sent, r.Acked, r.Refused)},
 		{"receipts", fmt.Sprintf("%d of %d, %d lost, %d twice, %d out of order", r.Received, r.Expected, r.Lost, r.Duplicates, r.OrderError)},
@@ -83,4 +83,44 @@ func (r FanoutReport) Table(w io.Writer) error {
 		[2]string{"deliveries", fmt.Sprintf("%.0f/s, %d lost", r.DeliveriesSec, r.Lost)},
 		[2]string{"latency", r.Delivery.String()},
 		[2]string{"server", cpu})
+}
+
+// Table writes the report for people.
+func (r StormReport) Table(w io.Writer) error {
+	memory := ""
+	if r.RSSMiB > 0 {
+		memory = fmt.Sprintf("%.0f MiB", r.RSSMiB)
+	}
+	return table(w,
+		[2]string{"presence storm", fmt.Sprintf("%d people come and go %d times, %d watch, %s", r.People, r.Rounds, r.Watchers, r.Transport)},
+		[2]string{"changes", fmt.Sprintf("%d of %d told, %d not", r.Told, r.Expected, r.Untold)},
+		[2]string{"come, to the partner", r.Come.String()},
+		[2]string{"go, to the partner", r.Go.String()},
+		[2]string{"all rounds in", fmt.Sprintf("%.2f s", r.Seconds)},
+		[2]string{"memory", memory})
+}
+
+// Table writes the report for people.
+func (r EveningReport) Table(w io.Writer) error {
+	rows := [][2]string{
+		{"evening", fmt.Sprintf("%d pacts, %d sessions, %s", r.Pacts, r.Connections, r.Transport)},
+		{"rate", fmt.Sprintf("%.0f/s done, %.0f/s wanted, %d skipped", r.Rate, r.TargetRate, r.Skipped)},
+		{"done", fmt.Sprintf("%d check-ins, %d messages, %d celebrations, %d reactions, %d reconnects", r.Checkins, r.Messages, r.Celebrations, r.Reactions, r.Reconnects)},
+		{"acks", fmt.Sprintf("%d, of them %d refusals", r.Acked, r.Refused)},
+		{"receipts", fmt.Sprintf("%d of %d, %d lost, %d again after a reconnect, %d twice, %d out of order", r.Received, r.Expected, r.Lost, r.Again, r.Duplicates, r.OrderError)},
+		{"to the partner", r.Delivery.String()},
+		{"to the ack", r.Ack.String()},
+		{"back after a drop", r.Back.String()},
+		{"generator late", r.Late.String()},
+	}
+	if r.Dropped > 0 {
+		rows = append(rows, [2]string{"dropped", fmt.Sprintf("%d connections", r.Dropped)})
+	}
+	if r.RSSMiB > 0 {
+		rows = append(rows, [2]string{"server", fmt.Sprintf("%.2f CPU s, %.0f MiB", r.CPUSeconds, r.RSSMiB)})
+	}
+	if r.Ceiling {
+		rows = append(rows, [2]string{"CEILING", "the generator itself was late: this is its limit or the machine's, not the server's"})
+	}
+	return table(w, rows...)
 }

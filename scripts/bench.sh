@@ -19,9 +19,9 @@ port() { # a free port, of loopback
 }
 export PACTWIRE_MQTT__TCP=127.0.0.1:$(port) PACTWIRE_MQTT__WS=127.0.0.1:$(port) PACTWIRE_HTTP__ADDR=127.0.0.1:$(port)
 export PACTWIRE_AUTH__JWT__SECRET=bench-0123456789-0123456789-0123456789 PACTWIRE_LOG__LEVEL=warn
-export PACTWIRE_LIMITS__CONNECTS_PER_SECOND=0 PACTWIRE_LAB__ENABLED=true
+export PACTWIRE_LIMITS__CONNECTS_PER_SECOND=0 PACTWIRE_LIMITS__COMMANDS_PER_SECOND=0 PACTWIRE_LAB__ENABLED=true
 
-fresh() { # fresh PACTS: a new server with that many pairs
+fresh() { # fresh PACTS [MEMBERS]: a new server with that many pacts, of 2 by default
 	if [[ -n $server ]]; then
 		kill "$server"
 		wait "$server" || true
@@ -32,7 +32,7 @@ fresh() { # fresh PACTS: a new server with that many pairs
 	server=$!
 	for _ in $(seq 100); do
 		if curl -sf -o /dev/null "http://$PACTWIRE_HTTP__ADDR/readyz"; then
-			"$bin" bench prepare --pacts "$1" --out "$dir/members"
+			"$bin" bench prepare --pacts "$1" --members "${2:-2}" --out "$dir/members"
 			return
 		fi
 		sleep 0.1
@@ -60,6 +60,19 @@ done
 for _ in $(seq "$runs"); do
 	fresh 1000
 	run --scenario reconnect --connections 5000
+	echo
+done
+for scenario in "storm" "evening --rate 300 --duration 30s"; do
+	for _ in $(seq "$runs"); do
+		fresh 1000
+		# shellcheck disable=SC2086 # words on purpose
+		run --scenario $scenario
+		echo
+	done
+done
+for _ in $(seq "$runs"); do
+	fresh 1 6
+	run --scenario busy --rate 500 --duration 10s
 	echo
 done
 for _ in $(seq "$runs"); do

@@ -242,10 +242,12 @@ func (w *town) checkPresence(gone time.Duration) {
 		for m := range 3 {
 			for n := range 3 {
 				viewer, other := w.people[(i+m)%len(w.people)], w.user(i+n)
-				testkit.Eventually(w.t, limit, fmt.Sprintf("%s sees %s online", viewer.user, other), func() bool {
+				if !testkit.Within(limit, func() bool {
 					p, ok := viewer.phone.sees(id, other)
 					return ok && p.IsOnline
-				})
+				}) {
+					w.t.Fatalf("%s does not see %s online; it was told, the last at the end: %s", viewer.user, other, viewer.phone.story(id, other))
+				}
 			}
 		}
 	}

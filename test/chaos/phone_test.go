@@ -47,6 +47,8 @@ type seen struct {
 type told struct {
 	pactwire.Presence
 	snapshot bool // sent because we subscribed
+	at       time.Time
+	conn     int
 }
 
 const (
@@ -80,7 +82,7 @@ func (p *phone) take(m rawmqtt.Publish) {
 		err = json.Unmarshal(payload, &d.Activity)
 		p.feed[pactwire.PactID(words[1])] = append(p.feed[pactwire.PactID(words[1])], d)
 	case len(words) == 4 && words[2] == "presence":
-		s := told{snapshot: m.Retain}
+		s := told{snapshot: m.Retain, at: time.Now(), conn: conn}
 		err = json.Unmarshal(payload, &s.Presence)
 		who := seen{pactwire.PactID(words[1]), pactwire.UserID(words[3])}
 		p.presence[who] = append(p.presence[who], s)
@@ -134,6 +136,22 @@ func (p *phone) sees(pact pactwire.PactID, user pactwire.UserID) (pactwire.Prese
 		return pactwire.Presence{}, false
 	}
 	return all[len(all)-1].Presence, true
+}
+
+// story is what the phone was told of somebody's presence lately.
+func (p *phone) story(pact pactwire.PactID, user pactwire.UserID) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.presence[seen{pact, user}]
+	var b strings.Builder
+	for _, s := range all[max(0, len(all)-12):] {
+		kind := "change"
+		if s.snapshot {
+			kind = "snapshot"
+		}
+		fmt.Fprintf(&b, "\n%s connection %d: %s %s, version %d", s.at.Format("15:04:05.000"), s.conn, kind, s.Status, s.Version)
+	}
+	return b.String()
 }
 
 // goings counts how often the phone was told, live, that somebody is offline now.

@@ -1,0 +1,216 @@
+package relay_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge/relay"
+	"github.com/pactwire/pactwire/internal/testkit"
+	"github.com/pactwire/pactwire/redis"
+	"github.com/pactwire/pactwire/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hub is the connections of one user, who is told everything of one pact.
+type hub struct {
+	user pactwire.UserID
+
+	mu      sync.Mutex
+	last    pactwire.Seq
+	wrong   []pactwire.Seq // out of order, or twice
+	looks   int            // entries that readers were sent to the log for
+	directs []string
+	yielded []pactwire.SessionKey
+}
+
+func (h *hub) Publish(e pactwire.Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last > 0 && e.Seq != h.last+1 { // where a stream begins here the readers have looked at the log by themselves
+		h.wrong = append(h.wrong, e.Seq)
+	}
+	h.last = e.Seq
+}
+
+func (h *hub) Behind(_ pactwire.Stream, head pactwire.Seq) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if head > h.last {
+		h.looks += int(head - h.last) //nolint:gosec // small
+		h.last = head
+	}
+}
+
+func (h *hub) Direct(_ pactwire.UserID, _ string, payload, _ []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.directs = append(h.directs, string(payload))
+}
+
+func (h *hub) Yield(_ context.Context, key pactwire.SessionKey) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.yielded = append(h.yielded, key)
+	return nil
+}
+
+func (h *hub) PactsChanged(pactwire.UserID, []pactwire.Membership, []pactwire.PactID) {}
+func (h *hub) StateChanged(pactwire.PactID)                                           {}
+func (h *hub) PresenceChanged(pactwire.Presence)                                      {}
+func (h *hub) Users() []pactwire.UserID                                               { return []pactwire.UserID{h.user} }
+func (h *hub) Operators() bool                                                        { return false }
+func (h *hub) CheckSessions(context.Context) error                                    { return nil }
+
+func (h *hub) Connections(u pactwire.UserID) int {
+	if u == h.user {
+		return 1
+	}
+	return 0
+}
+
+func (h *hub) at() pactwire.Seq {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+// view is one pact of two members.
+type view struct{}
+
+func (view) Pacts(pactwire.UserID) []pactwire.Membership { return []pactwire.Membership{{Pact: "p"}} }
+
+func (view) Readers(_ pactwire.PactID, f func(pactwire.UserID) bool) { _ = f("alice") && f("bob") }
+
+func (view) Members(context.Context, pactwire.PactID) ([]pactwire.UserID, error) { return nil, nil }
+func (view) Relearn(context.Context, pactwire.PactID) error                      { return nil }
+func (view) Rename(pactwire.UserID, string, []pactwire.PactID)                   {}
+
+func node(t *testing.T, url, addr string, db *sqlite.DB, u pactwire.UserID) (*hub, *relay.Relay) {
+	t.Helper()
+	c, err := redis.Open(redis.Config{URL: url, Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hub{user: u}
+	r := relay.New(relay.Config{Addr: addr, Poll: 50 * time.Millisecond}, c, h, view{}, db, nil, slog.New(slog.DiscardHandler), nil)
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.Moved(u)
+	t.Cleanup(func() {
+		r.Stop(context.Background())
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h, r
+}
+
+// commit writes one entry and publishes it as a node does.
+func commit(t *testing.T, db *sqlite.DB, r *relay.Relay) {
+	t.Helper()
+	var e pactwire.Entry
+	done := make(chan error, 1)
+	err := db.Submit(t.Context(), func(tx *sqlite.Tx) error {
+		head, err := tx.Head(pactwire.ActivityOf("p"))
+		if err != nil {
+			return err
+		}
+		e = pactwire.Entry{Stream: pactwire.ActivityOf("p"), Seq: head + 1, Payload: []byte("{}")}
+		return tx.Append(e, time.Now())
+	}, func(err error) {
+		if err == nil {
+			r.Publish(e)
+		}
+		done <- err
+	})
+	if err == nil {
+		err = <-done
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func open(t *testing.T) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "p.db")}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// TestPromise4NothingIsMissedBetweenNodes: two nodes commit to one stream while Redis is flushed, killed and started again.
+func TestPromise4NothingIsMissedBetweenNodes(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	alice, a := node(t, server.URL(), "a/1", db, "alice")
+	bob, b := node(t, server.URL(), "b/1", db, "bob")
+	const each = 100
+	total := pactwire.Seq(0)
+	for _, trouble := range []func(){func() {}, server.FlushAll, server.Kill, server.Start} {
+		trouble()
+		var writing sync.WaitGroup
+		for _, r := range []*relay.Relay{a, b} {
+			writing.Go(func() {
+				for range each {
+					commit(t, db, r)
+				}
+			})
+		}
+		writing.Wait()
+		total += 2 * each
+		testkit.Eventually(t, time.Minute, "both have everything", func() bool { return alice.at() == total && bob.at() == total })
+	}
+	testkit.Eventually(t, time.Minute, "Redis is there again", func() bool { return a.Err() == nil && b.Err() == nil })
+	for _, h := range []*hub{alice, bob} {
+		if len(h.wrong) > 0 || h.looks > 2*each {
+			t.Errorf("%s: out of order or twice: %v; %d were left to the log", h.user, h.wrong, h.looks)
+		}
+	}
+}
+
+func TestAnAnswerReachesItsSenderAtAnotherNode(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	_, a := node(t, server.URL(), "a/1", db, "alice")
+	bob, _ := node(t, server.URL(), "b/1", db, "bob")
+	testkit.Eventually(t, time.Minute, "it comes", func() bool {
+		a.Direct("bob", "users/bob/replies/x", []byte("answer"), nil) // until a knows b
+		bob.mu.Lock()
+		defer bob.mu.Unlock()
+		return len(bob.directs) > 0
+	})
+}
+
+func TestANodeLetsASessionGoWhenItIsAsked(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	_, a := node(t, server.URL(), "a/1", db, "alice")
+	bob, _ := node(t, server.URL(), "b/1", db, "bob")
+	key := pactwire.SessionKey{User: "bob", ClientID: "phone"}
+	if !a.Yield(t.Context(), "b/1", key) || len(bob.yielded) != 1 || bob.yielded[0] != key {
+		t.Errorf("yielded %v", bob.yielded)
+	}
+	if !a.Yield(t.Context(), "a/0", key) {
+		t.Error("a former start of this node is waited for")
+	}
+	start := time.Now()
+	if a.Yield(t.Context(), "c/1", key) {
+		t.Error("nobody knows whether c is alive")
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("waited %v for nobody", took)
+	}
+}

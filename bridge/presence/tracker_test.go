@@ -484,3 +484,18 @@ func TestConcurrentUse(t *testing.T) {
 		last[p.UserID] = p.Version
 	}
 }
+
+// TestWhoIsConnectedForHoursIsStillOnline: nothing that is kept of a connection runs out while it stands.
+func TestWhoIsConnectedForHoursIsStillOnline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t, newMemory())
+		defer h.stop()
+		h.Arrive(presence.Conn{User: "alice", ID: 1, ClientID: "phone"})
+		h.want(active)
+		<-time.After(12 * time.Hour)
+		h.want()
+		if p := h.get("alice"); !p.IsOnline {
+			t.Errorf("%+v", p)
+		}
+	})
+}

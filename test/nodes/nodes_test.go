@@ -284,3 +284,36 @@ func background(t *testing.T, d *testkit.Device) (stop func()) {
 	t.Cleanup(stop)
 	return stop
 }
+
+func TestNodesThatHaveTheDatabaseAlone(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true})
+	pact := c.Nodes[0].NewPact("alice", "bob").ID
+	filter := "pacts/" + string(pact) + "/activity"
+	alice := call(t, c.Nodes[0], "alice", "a", "users/alice/inbox")
+	bob := call(t, c.Nodes[0], "bob", "b", filter)
+	checkin(alice, pact, "1")
+	bob.wait(t, "/activity", 1)
+	start := time.Now()
+	again := call(t, c.Nodes[1], "bob", "b", filter)
+	t.Logf("taken over in %v", time.Since(start))
+	last := func(p *phone) pactwire.Seq {
+		got := seqs(t, p.topic("/activity"))
+		if len(got) == 0 {
+			return 0
+		}
+		return got[len(got)-1]
+	}
+	said := pactwire.Seq(3)
+	say := func() {
+		said++
+		checkin(alice, pact, fmt.Sprint(said))
+		testkit.Eventually(t, limit, "the new connection has it", func() bool { return last(again) == said })
+	}
+	testkit.Eventually(t, limit, "the former node has looked, and its connection hears no more", func() bool { say(); return last(bob) < said })
+	before := last(bob)
+	say()
+	testkit.Never(t, time.Second, "the former connection hears more", func() bool { return last(bob) > before })
+	if c.Nodes[0].Metric("pactwire_nodes") != 0 {
+		t.Error("nodes are counted that nobody can know of")
+	}
+}

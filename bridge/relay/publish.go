@@ -10,6 +10,23 @@ func (r *Relay) Publish(e pactwire.Entry) {
 	r.tell(item{kind: kindEntry, entry: e})
 }
 
+// publish hands an entry to the readers here, whichever node wrote it. With an entry goes a state, of which no hint may tell.
+func (r *Relay) publish(e pactwire.Entry) {
+	r.hub.Publish(e)
+	r.stateOf(e.Stream)
+}
+
+func (r *Relay) behind(s pactwire.Stream, head pactwire.Seq) {
+	r.hub.Behind(s, head)
+	r.stateOf(s)
+}
+
+func (r *Relay) stateOf(s pactwire.Stream) {
+	if p := s.Pact(); p != "" {
+		r.hub.StateChanged(p)
+	}
+}
+
 // Direct carries an unlogged message to a user's connections, on whichever nodes.
 func (r *Relay) Direct(u pactwire.UserID, topic string, payload, correlation []byte) {
 	r.hub.Direct(u, topic, payload, correlation)

@@ -100,7 +100,7 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 	r.eager.Store(eagerLooks)
 	r.asks.waiting = make(map[uint64]chan bool)
 	r.metrics = newMetrics(reg, r)
-	r.seq = newSequencer(hub.Publish, hub.Behind, r.fills.add)
+	r.seq = newSequencer(r.publish, r.behind, r.fills.add)
 	r.nodes.Store(&map[string]pactwire.NodeBeat{})
 	return r
 }

@@ -269,7 +269,7 @@ func TestWrongInput(t *testing.T) {
 func TestProfile(t *testing.T) {
 	s, _ := life(t)
 	u, err := s.Profile(t.Context(), bob)
-	if diff := cmp.Diff(pactwire.User{ID: "bob", UserName: "Bob", TimeZone: "UTC", DayStartsAt: "00:00"}, u); err != nil || diff != "" {
+	if diff := cmp.Diff(pactwire.User{ID: "bob", UserName: "Bob", TimeZone: "UTC", DayStartsAt: "00:00", LastSeenVisibility: pactwire.LastSeenExact}, u); err != nil || diff != "" {
 		t.Fatal(err, diff)
 	}
 	str := func(s string) *string { return &s }
@@ -278,7 +278,7 @@ func TestProfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	u, err = s.UpdateProfile(t.Context(), bob, pactwire.UserPatch{DayStartsAt: str("03:00")})
-	want := pactwire.User{ID: "bob", UserName: "Bob", TimeZone: "Europe/Berlin", DayStartsAt: "03:00", QuietHours: quiet}
+	want := pactwire.User{ID: "bob", UserName: "Bob", TimeZone: "Europe/Berlin", DayStartsAt: "03:00", QuietHours: quiet, LastSeenVisibility: pactwire.LastSeenExact}
 	if diff := cmp.Diff(want, u); err != nil || diff != "" {
 		t.Fatal(err, diff)
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -8,8 +9,45 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// maxDueJobs bounds what one look takes on.
-const maxDueJobs = 2000
+// What is pushed is written in two kinds of transactions: jobs in those of the log, by statements whose outcome nobody waits
+// for; all else in short transactions of its own, through the pool, so that the committer has nothing to do with it.
+
+// Numbers of names that are there: whoever has an entry or is a member has one.
+const (
+	userNumber = `(SELECT id FROM names WHERE kind = 2 AND name = $1)`
+	pactNumber = `(SELECT id FROM names WHERE kind = 1 AND name = $2)`
+)
+
+const (
+	sqlPutPushJob = `WITH j AS (INSERT INTO push_jobs (usr, cause, kind, pact, event, created_at, due_at, batch)
+			VALUES (` + userNumber + `, $3, $4, coalesce(` + pactNumber + `, 0), $5, $6, $7, '')
+			ON CONFLICT (usr, cause) DO UPDATE SET kind = CASE WHEN $8 THEN excluded.kind ELSE push_jobs.kind END,
+				event = CASE WHEN $8 THEN excluded.event ELSE push_jobs.event END
+			RETURNING id, usr)
+		INSERT INTO push_marks (usr, stream, seq, job)
+			SELECT j.usr, n.id, $11, j.id FROM j, names n WHERE n.kind = $9 AND n.name = $10
+			ON CONFLICT (usr, stream, seq) DO UPDATE SET job = excluded.job`
+
+	// dropJobs is what follows from the end of jobs j: their marks go, and the pushes that are on their way for nothing else.
+	dropJobs = `, m AS (DELETE FROM push_marks k USING j WHERE k.job = j.id), x AS (DELETE FROM pushes p USING j
+			WHERE j.batch <> '' AND p.batch = j.batch AND NOT p.dead
+				AND NOT EXISTS (SELECT FROM push_jobs o WHERE o.batch = j.batch AND o.id <> j.id))
+		SELECT count(*) FROM j`
+	sqlCancelPushJob = `WITH j AS (DELETE FROM push_jobs WHERE usr = ` + userNumber + ` AND cause = $2 RETURNING id, batch)` + dropJobs
+	sqlSeenPush      = `WITH j AS (DELETE FROM push_jobs WHERE id = (SELECT job FROM push_marks WHERE usr = ` + userNumber + ` AND seq = $4
+			AND stream = (SELECT id FROM names WHERE kind = $2 AND name = $3)) RETURNING id, batch)` + dropJobs
+
+	// What was merged with something else waits again for its turn.
+	sqlDropJobsOf = `WITH j AS (DELETE FROM push_jobs WHERE usr = ` + userNumber + ` AND pact = ` + pactNumber + ` RETURNING id, batch),
+		m AS (DELETE FROM push_marks k USING j WHERE k.job = j.id),
+		x AS (DELETE FROM pushes p USING j WHERE j.batch <> '' AND p.batch = j.batch AND NOT p.dead)
+		UPDATE push_jobs o SET batch = '' FROM j WHERE j.batch <> '' AND o.batch = j.batch AND o.id NOT IN (SELECT id FROM j)`
+	sqlDropPushesOf = `DELETE FROM pushes WHERE usr = ` + userNumber + ` AND pact = ` + pactNumber
+)
+
+func pushJobArgs(j pactwire.PushJob, of pactwire.Stream, seq pactwire.Seq, replace bool) []any {
+	return []any{j.User, j.Pact, j.Cause, string(j.Kind), j.Event, millis(j.CreatedAt), millis(j.DueAt), replace, int16(of.Kind), of.ID, seqInt(seq)}
+}
 
 // PutPushJob writes a job for (user, cause), or finds the one that waits, which takes kind and event from j when replace is
 // set. The entry is one whose acknowledgement by the user means that they have seen it.
@@ -59,134 +97,159 @@ func (t *Tx) pushPact(p pactwire.PactID) (int64, error) {
 	return t.number(pactName(p))
 }
 
-// SeenPush cancels the job that an entry tells of, with what is still on its way for it. It reports whether there was one.
-func (t *Tx) SeenPush(u pactwire.UserID, of pactwire.Stream, seq pactwire.Seq) (bool, error) {
-	return t.cancelPushJob(`id = (SELECT job FROM push_marks WHERE usr = (SELECT id FROM names WHERE kind = 2 AND name = $1)
-		AND stream = (SELECT id FROM names WHERE kind = $2 AND name = $3) AND seq = $4)`,
-		string(u), int16(of.Kind), of.ID, int64(seq)) //nolint:gosec // a stream has fewer entries than an int64 counts
+// CancelPushJob cancels a person's job for a cause, with what is still on its way for it.
+func (t *Tx) CancelPushJob(u pactwire.UserID, cause string) error {
+	t.post(sqlCancelPushJob, u, cause)
+	return nil
 }
 
-// CancelPushJob cancels a person's job for a cause, as SeenPush does.
-func (t *Tx) CancelPushJob(u pactwire.UserID, cause string) (bool, error) {
-	return t.cancelPushJob(`usr = (SELECT id FROM names WHERE kind = 2 AND name = $1) AND cause = $2`, string(u), cause)
-}
-
-// cancelPushJob cancels the job of which the condition holds.
-func (t *Tx) cancelPushJob(which string, args ...any) (bool, error) {
-	if err := t.direct(); err != nil {
-		return false, err
-	}
-	batch, ok, err := t.dropPushJob(which, args...)
-	if !ok || batch == "" || err != nil {
-		return ok, err
-	}
-	_, err = t.exec(`DELETE FROM pushes WHERE batch = $1 AND NOT dead AND NOT EXISTS (SELECT 1 FROM push_jobs WHERE batch = $1 AND batch <> '')`, batch)
-	return true, err
-}
-
-// dropPushJob forgets a job and its marks. It returns of which pushes the job was part.
-func (t *Tx) dropPushJob(which string, args ...any) (batch string, ok bool, err error) {
-	ok, err = t.one(`WITH gone AS (DELETE FROM push_jobs WHERE `+which+` RETURNING id, batch),
-		marks AS (DELETE FROM push_marks WHERE job IN (SELECT id FROM gone))
-		SELECT batch FROM gone`, args, &batch)
-	return batch, ok, err
-}
-
-// DropPushJob forgets a job.
-func (t *Tx) DropPushJob(id int64) error {
-	if err := t.direct(); err != nil {
-		return err
-	}
-	_, _, err := t.dropPushJob(`id = $1`, id)
-	return err
-}
-
-// DropPushesOf forgets what a person was to be pushed about a pact, since it is no longer theirs. What was merged with
-// something else waits again for its turn.
+// DropPushesOf forgets what a person was to be pushed about a pact, since it is no longer theirs.
 func (t *Tx) DropPushesOf(u pactwire.UserID, p pactwire.PactID) error {
-	if err := t.direct(); err != nil {
-		return err
-	}
-	_, err := t.exec(`WITH who AS (SELECT u.id AS usr, p.id AS pact FROM names u, names p WHERE u.kind = 2 AND u.name = $1 AND p.kind = 1 AND p.name = $2),
-		gone AS (DELETE FROM push_jobs j USING who WHERE j.usr = who.usr AND j.pact = who.pact RETURNING j.id, j.batch),
-		marks AS (DELETE FROM push_marks WHERE job IN (SELECT id FROM gone)),
-		live AS (DELETE FROM pushes h WHERE h.batch IN (SELECT batch FROM gone WHERE batch <> '') AND NOT h.dead),
-		dead AS (DELETE FROM pushes h USING who WHERE h.usr = who.usr AND h.pact = who.pact
-			AND NOT (NOT h.dead AND h.batch IN (SELECT batch FROM gone WHERE batch <> '')))
-		UPDATE push_jobs SET batch = '' WHERE batch IN (SELECT batch FROM gone WHERE batch <> '') AND id NOT IN (SELECT id FROM gone)`,
-		string(u), string(p))
-	return err
-}
-
-// DuePushJobs are all due jobs of at most limit people, those of one person together and in the order of their ids. The
-// people are locked; whoever is locked by another node has their turn another time.
-func (t *Tx) DuePushJobs(now time.Time, limit int) (out []pactwire.PushJob, err error) {
-	if err := t.direct(); err != nil {
-		return nil, err
-	}
-	var people []int64
-	err = t.rows(`WITH due AS MATERIALIZED (SELECT usr FROM push_jobs WHERE batch = '' AND due_at <= $1 ORDER BY due_at LIMIT $2)
-		SELECT id FROM names WHERE id IN (SELECT usr FROM due) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`,
-		[]any{millis(now), max(limit, 0)}, func(rows pgx.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			people = append(people, id)
-			return err
-		})
-	if err != nil || len(people) == 0 {
-		return nil, err
-	}
-	err = t.rows(`SELECT j.id, n.name, j.cause, j.kind, coalesce(p.name, ''), j.event, j.created_at, j.due_at, j.batch
-		FROM push_jobs j JOIN names n ON n.id = j.usr LEFT JOIN names p ON p.id = j.pact
-		WHERE j.batch = '' AND j.due_at <= $1 AND j.usr = ANY ($2) ORDER BY j.usr, j.id LIMIT $3`,
-		[]any{millis(now), people, maxDueJobs}, func(rows pgx.Rows) error {
-			var j pactwire.PushJob
-			var made, due int64
-			err := rows.Scan(&j.ID, &j.User, &j.Cause, &j.Kind, &j.Pact, &j.Event, &made, &due, &j.Batch)
-			j.CreatedAt, j.DueAt = timeOf(made), timeOf(due)
-			out = append(out, j)
-			return err
-		})
-	return out, err
-}
-
-// DelayPushJob makes a job wait longer.
-func (t *Tx) DelayPushJob(id int64, due time.Time) error {
-	t.post(`UPDATE push_jobs SET due_at = $2 WHERE id = $1`, id, millis(due))
+	t.post(sqlDropJobsOf, u, p)
+	t.post(sqlDropPushesOf, u, p)
 	return nil
 }
 
-// BatchPushJob notes of which pushes a job is part.
-func (t *Tx) BatchPushJob(id int64, batch string) error {
-	t.post(`UPDATE push_jobs SET batch = $2 WHERE id = $1`, id, batch)
-	return nil
+// PushTx is a transaction about what is pushed. It is not valid after the function that it was given to.
+type PushTx struct {
+	d   *DB
+	ctx context.Context
+	tx  pgx.Tx
 }
 
-// PushCount is how many pushes a person got on a local day. Only the latest day is kept.
-func (t *Tx) PushCount(u pactwire.UserID, day pactwire.LocalDate) (n int, err error) {
-	number, err := dateNumber(day)
-	if err != nil {
-		return 0, err
-	}
-	if err := t.direct(); err != nil {
-		return 0, err
-	}
-	_, err = t.one(`SELECT n FROM push_counts WHERE usr = (SELECT id FROM names WHERE kind = 2 AND name = $1) AND day = $2`,
-		[]any{string(u), number}, &n)
+// Push runs fn in a transaction of its own and returns when it is committed. fn may run again.
+func (d *DB) Push(ctx context.Context, fn func(*PushTx) error) error {
+	err := d.read(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error { return fn(&PushTx{d: d, ctx: ctx, tx: tx}) })
+	})
+	return readError("keep pushes", err)
+}
+
+func (t *PushTx) exec(sql string, args ...any) (int64, error) {
+	tag, err := t.tx.Exec(t.ctx, sql, args...)
+	return tag.RowsAffected(), err
+}
+
+func (t *PushTx) number(sql string, args ...any) (n int64, err error) {
+	err = t.tx.QueryRow(t.ctx, sql, args...).Scan(&n)
 	return n, err
 }
 
+// name makes sure that names have numbers.
+func (t *PushTx) name(names ...name) error {
+	var kinds []int16
+	var texts []string
+	for _, n := range names {
+		kinds, texts = append(kinds, int16(n.kind)), append(texts, n.text)
+	}
+	return t.d.intern(t.ctx, kinds, texts)
+}
+
+// PutPushJob is [Tx.PutPushJob].
+func (t *PushTx) PutPushJob(j pactwire.PushJob, of pactwire.Stream, seq pactwire.Seq, replace bool) error {
+	names := []name{userName(j.User), streamName(of)}
+	if j.Pact != "" {
+		names = append(names, pactName(j.Pact))
+	}
+	if err := t.name(names...); err != nil {
+		return err
+	}
+	_, err := t.exec(sqlPutPushJob, pushJobArgs(j, of, seq, replace)...)
+	return err
+}
+
+// CancelPushJob is [Tx.CancelPushJob].
+func (t *PushTx) CancelPushJob(u pactwire.UserID, cause string) error {
+	_, err := t.exec(sqlCancelPushJob, u, cause)
+	return err
+}
+
+// DropPushesOf is [Tx.DropPushesOf].
+func (t *PushTx) DropPushesOf(u pactwire.UserID, p pactwire.PactID) error {
+	if _, err := t.exec(sqlDropJobsOf, u, p); err != nil {
+		return err
+	}
+	_, err := t.exec(sqlDropPushesOf, u, p)
+	return err
+}
+
+// SeenPush cancels the job that an entry tells of, with what is still on its way for it. It reports whether there was one.
+func (t *PushTx) SeenPush(u pactwire.UserID, of pactwire.Stream, seq pactwire.Seq) (bool, error) {
+	n, err := t.number(sqlSeenPush, u, int16(of.Kind), of.ID, seqInt(seq))
+	return n > 0, err
+}
+
+// User reads a person.
+func (t *PushTx) User(id pactwire.UserID) (pactwire.User, bool, error) {
+	return readUser(t.ctx, t.tx, id)
+}
+
+// DuePushJobs are all due jobs of at most limit people, those of one person together and in the order of their ids. People
+// whose jobs another node is weighing are passed over, and so is a job that is being cancelled.
+func (t *PushTx) DuePushJobs(now time.Time, limit int) ([]pactwire.PushJob, error) {
+	rows, err := t.tx.Query(t.ctx, `SELECT usr FROM (SELECT usr FROM (SELECT usr, due_at FROM push_jobs WHERE batch = '' AND due_at <= $1
+			ORDER BY due_at LIMIT 2000) d GROUP BY usr ORDER BY min(due_at), usr LIMIT $2) w
+		WHERE pg_try_advisory_xact_lock(hashtextextended('push ' || usr, 0))`, millis(now), max(limit, 0))
+	if err != nil {
+		return nil, err
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(users) == 0 {
+		return nil, err
+	}
+	// What is read after the lock is what its last holder left.
+	rows, err = t.tx.Query(t.ctx, `SELECT j.id, n.name, j.cause, j.kind, coalesce(p.name, ''), j.event, j.created_at, j.due_at, j.batch
+		FROM push_jobs j JOIN names n ON n.id = j.usr LEFT JOIN names p ON p.id = j.pact
+		WHERE j.usr = ANY ($1) AND j.batch = '' AND j.due_at <= $2 ORDER BY j.usr, j.id LIMIT 2000 FOR UPDATE OF j SKIP LOCKED`, users, millis(now))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (j pactwire.PushJob, err error) {
+		var created, due int64
+		err = row.Scan(&j.ID, &j.User, &j.Cause, &j.Kind, &j.Pact, &j.Event, &created, &due, &j.Batch)
+		j.CreatedAt, j.DueAt = timeOf(created), timeOf(due)
+		return j, err
+	})
+}
+
+// DelayPushJob makes a job wait longer.
+func (t *PushTx) DelayPushJob(id int64, due time.Time) error {
+	_, err := t.exec(`UPDATE push_jobs SET due_at = $1 WHERE id = $2`, millis(due), id)
+	return err
+}
+
+// BatchPushJob notes of which pushes a job is part.
+func (t *PushTx) BatchPushJob(id int64, batch string) error {
+	_, err := t.exec(`UPDATE push_jobs SET batch = $1 WHERE id = $2`, batch, id)
+	return err
+}
+
+// DropPushJob forgets a job.
+func (t *PushTx) DropPushJob(id int64) error {
+	_, err := t.exec(`WITH j AS (DELETE FROM push_jobs WHERE id = $1) DELETE FROM push_marks WHERE job = $1`, id)
+	return err
+}
+
+// PushCount is how many pushes a person got on a local day. Only the latest day is kept.
+func (t *PushTx) PushCount(u pactwire.UserID, day pactwire.LocalDate) (int, error) {
+	number, err := dateNumber(day)
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.number(`SELECT coalesce(sum(n), 0) FROM push_counts WHERE usr = `+userNumber+` AND day = $2`, u, number)
+	return int(n), err
+}
+
 // CountPush counts one push on a local day.
-func (t *Tx) CountPush(u pactwire.UserID, day pactwire.LocalDate) error {
+func (t *PushTx) CountPush(u pactwire.UserID, day pactwire.LocalDate) error {
 	number, err := dateNumber(day)
 	if err != nil {
 		return err
 	}
-	ids, err := t.people(u)
-	if err != nil {
+	if err := t.name(userName(u)); err != nil {
 		return err
 	}
-	t.post(`INSERT INTO push_counts AS c (usr, day, n) VALUES ($1, $2, 1)
-		ON CONFLICT (usr) DO UPDATE SET n = CASE WHEN c.day = excluded.day THEN c.n + 1 ELSE 1 END, day = excluded.day`, ids[0], number)
-	return nil
+	_, err = t.exec(`INSERT INTO push_counts AS c (usr, day, n) VALUES (`+userNumber+`, $2, 1)
+		ON CONFLICT (usr) DO UPDATE SET n = CASE WHEN c.day = excluded.day THEN c.n + 1 ELSE 1 END, day = excluded.day`, u, number)
+	return err
 }

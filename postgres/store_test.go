@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/internal/storetest"
@@ -65,6 +66,10 @@ func openSuite(t *testing.T, url string) suiteStore {
 
 func (s suiteStore) Submit(ctx context.Context, fn func(storetest.Tx) error, done func(error)) error {
 	return s.DB.Submit(ctx, func(tx *postgres.Tx) error { return fn(tx) }, done)
+}
+
+func (s suiteStore) Push(ctx context.Context, fn func(push.Tx) error) error {
+	return s.DB.Push(ctx, func(tx *postgres.PushTx) error { return fn(tx) })
 }
 
 // Reopen is the same database with another process's eyes.

@@ -178,20 +178,6 @@ func (t *Tx) one(sql string, args []any, into ...any) (bool, error) {
 	return true, nil
 }
 
-// rows reads the rows of direct.
-func (t *Tx) rows(sql string, args []any, scan func(pgx.Rows) error) error {
-	t.trips++
-	rows, err := t.c.Query(t.ctx, sql, args...)
-	if err == nil {
-		err = each(rows, func() error { return scan(rows) })
-		rows.Close()
-	}
-	if err != nil {
-		return t.fail(err)
-	}
-	return nil
-}
-
 // fail notes that the database has failed, which ends the transaction.
 func (t *Tx) fail(err error) error {
 	if t.fault == nil {

@@ -62,17 +62,21 @@ func (t *Tx) User(id pactwire.UserID) (pactwire.User, bool, error) {
 
 // ReadUser reads a person outside of transactions.
 func (d *DB) ReadUser(ctx context.Context, id pactwire.UserID) (u pactwire.User, ok bool, err error) {
-	err = d.read(ctx, func(ctx context.Context) error {
-		u, err = scanUser(d.pool.QueryRow(ctx, `SELECT n.name, `+userColumns+` FROM names n JOIN users u ON u.id = n.id
-			WHERE n.kind = 2 AND n.name = $1`, id), &id)
-		ok = err == nil
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+	err = d.read(ctx, func(ctx context.Context) (err error) {
+		u, ok, err = readUser(ctx, d.pool, id)
 		return err
 	})
-	if !ok {
-		return pactwire.User{}, false, readError("read user "+string(id), err)
+	return u, ok, readError("read user "+string(id), err)
+}
+
+func readUser(ctx context.Context, q querier, id pactwire.UserID) (pactwire.User, bool, error) {
+	u, err := scanUser(q.QueryRow(ctx, `SELECT n.name, `+userColumns+` FROM names n JOIN users u ON u.id = n.id
+		WHERE n.kind = 2 AND n.name = $1`, id), &id)
+	if err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = nil
+		}
+		return pactwire.User{}, false, err
 	}
 	u.ID = id
 	return u, true, nil

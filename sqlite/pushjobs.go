@@ -87,12 +87,13 @@ func (t *Tx) SeenPush(u pactwire.UserID, of pactwire.Stream, seq pactwire.Seq) (
 }
 
 // CancelPushJob cancels a person's job for a cause, as SeenPush does.
-func (t *Tx) CancelPushJob(u pactwire.UserID, cause string) (bool, error) {
+func (t *Tx) CancelPushJob(u pactwire.UserID, cause string) error {
 	user, err := t.c.id(userName(u))
 	if user == 0 || err != nil {
-		return false, err
+		return err
 	}
-	return t.cancelPushJob(t.c.q(sqlPushCause).int(user).text(cause))
+	_, err = t.cancelPushJob(t.c.q(sqlPushCause).int(user).text(cause))
+	return err
 }
 
 // cancelPushJob cancels the job that s finds.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/bridge/push"
 	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/habits"
 	"github.com/pactwire/pactwire/internal/storetest"
@@ -66,6 +67,10 @@ func openSuite(t *testing.T, path string) suiteStore {
 
 func (s suiteStore) Submit(ctx context.Context, fn func(storetest.Tx) error, done func(error)) error {
 	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+}
+
+func (s suiteStore) Push(ctx context.Context, fn func(push.Tx) error) error {
+	return s.Update(ctx, func(tx *sqlite.Tx) error { return fn(tx) })
 }
 
 // Reopen opens what is on the disk at this moment, the main file and the log that was not yet moved into it, as they are

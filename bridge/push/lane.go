@@ -57,7 +57,7 @@ func (l *lane) claim() (list []pactwire.Push, err error) {
 	if room == 0 {
 		return nil, nil
 	}
-	err = l.p.update(l.p.ctx, func(tx Tx) (err error) {
+	err = l.p.store.Push(l.p.ctx, func(tx Tx) (err error) {
 		now := time.Now()
 		list, err = tx.ClaimPushes(l.channel.Name(), now, now.Add(leaseTime), room)
 		return err
@@ -93,7 +93,7 @@ func (l *lane) attempt(m *pactwire.Push) {
 		l.again(m, r, err)
 		settle = func(tx Tx) error { return tx.FailPush(*m) }
 	}
-	if err := p.update(context.WithoutCancel(p.ctx), settle); err != nil {
+	if err := p.store.Push(context.WithoutCancel(p.ctx), settle); err != nil {
 		p.log.Warn("store what became of a push", "channel", name, "push", m.ID, "error", err)
 	}
 }

@@ -175,7 +175,7 @@ func (p *Pusher) writeSeen(ctx context.Context) (more bool) {
 		return false
 	}
 	cancelled := 0
-	err := p.update(ctx, func(tx Tx) error {
+	err := p.store.Push(ctx, func(tx Tx) error {
 		cancelled = 0
 		for _, m := range batch {
 			there, err := tx.SeenPush(m.user, m.stream, m.seq)
@@ -208,7 +208,7 @@ func (p *Pusher) writeSeen(ctx context.Context) (more bool) {
 func (p *Pusher) weigh(names *[]string) error {
 	for p.ctx.Err() == nil {
 		var w weighing
-		err := p.update(p.ctx, func(tx Tx) error {
+		err := p.store.Push(p.ctx, func(tx Tx) error {
 			w = weighing{p: p, tx: tx, now: time.Now()}
 			return w.run()
 		})
@@ -230,7 +230,7 @@ func (p *Pusher) prune() {
 	defer tick.Stop()
 	for {
 		for n := pruneAt; n == pruneAt && p.ctx.Err() == nil; {
-			err := p.update(p.ctx, func(tx Tx) (err error) {
+			err := p.store.Push(p.ctx, func(tx Tx) (err error) {
 				n, err = tx.PrunePushes(time.Now().Add(-keepDead), pruneAt)
 				return err
 			})
@@ -245,13 +245,4 @@ func (p *Pusher) prune() {
 		case <-tick.C:
 		}
 	}
-}
-
-// update runs fn in a transaction and waits for the commit.
-func (p *Pusher) update(ctx context.Context, fn func(Tx) error) error {
-	done := make(chan error, 1)
-	if err := p.store.Submit(ctx, fn, func(err error) { done <- err }); err != nil {
-		return err
-	}
-	return <-done
 }

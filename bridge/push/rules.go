@@ -93,7 +93,7 @@ func corrected(tx JobTx, a *pactwire.Activity, cause string, members []pactwire.
 		return err
 	}
 	for _, u := range members {
-		if _, err := tx.CancelPushJob(u, cause); err != nil {
+		if err := tx.CancelPushJob(u, cause); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ type JobTx interface {
 	// is set. The entry (stream, seq) is one whose acknowledgement cancels it.
 	PutPushJob(j pactwire.PushJob, of pactwire.Stream, seq pactwire.Seq, replace bool) error
 	// CancelPushJob cancels a person's job for a cause, with what is still on its way for it.
-	CancelPushJob(u pactwire.UserID, cause string) (bool, error)
+	CancelPushJob(u pactwire.UserID, cause string) error
 	// DropPushesOf forgets what a person was to be pushed about a pact.
 	DropPushesOf(u pactwire.UserID, p pactwire.PactID) error
 }
@@ -55,8 +55,8 @@ type Tx interface {
 
 // Store is the durable side of push.
 type Store interface {
-	// Submit runs fn in the next group commit, under the rules of the bridge's store.
-	Submit(ctx context.Context, fn func(Tx) error, done func(error)) error
+	// Push runs fn in a transaction and returns when it is committed. fn may run again.
+	Push(ctx context.Context, fn func(Tx) error) error
 	// PushWork tells whether jobs are due, and which channels have pushes that are.
 	PushWork(ctx context.Context, now time.Time) (jobs bool, channels []string, err error)
 	// Pushes lists pushes after an id: those that were given up, or all.

@@ -31,7 +31,7 @@ func (p *Pusher) Register(ctx context.Context, id pactwire.Identity, in pactwire
 	}
 	t.ID, t.User, t.CreatedAt = p.cfg.NewID(), id.UserID, pactwire.Time(time.Now())
 	out := t
-	err = p.update(ctx, func(tx Tx) (err error) {
+	err = p.store.Push(ctx, func(tx Tx) (err error) {
 		if out, err = tx.PutPushToken(t); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (p *Pusher) Tokens(ctx context.Context, id pactwire.Identity) ([]pactwire.P
 // Unregister forgets one of a person's registrations.
 func (p *Pusher) Unregister(ctx context.Context, id pactwire.Identity, token string) error {
 	there := false
-	err := p.update(ctx, func(tx Tx) (err error) {
+	err := p.store.Push(ctx, func(tx Tx) (err error) {
 		there, err = tx.DropPushToken(id.UserID, token)
 		return err
 	})
@@ -119,7 +119,7 @@ func (p *Pusher) Pending(ctx context.Context, dead bool, after string, limit int
 // Retry gives a push that was given up another day, from now on.
 func (p *Pusher) Retry(ctx context.Context, id string) error {
 	there := false
-	err := p.update(ctx, func(tx Tx) (err error) {
+	err := p.store.Push(ctx, func(tx Tx) (err error) {
 		there, err = tx.RevivePush(id, time.Now())
 		return err
 	})

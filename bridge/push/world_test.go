@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // store is a real store as the pusher sees it.
 type store struct{ *sqlite.DB }
 
-func (s store) Submit(ctx context.Context, fn func(push.Tx) error, done func(error)) error {
-	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+func (s store) Push(ctx context.Context, fn func(push.Tx) error) error {
+	return s.Update(ctx, func(tx *sqlite.Tx) error { return fn(tx) })
 }
 
 // outside is a channel that keeps what it is given, or refuses as it is told.

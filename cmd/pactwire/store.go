@@ -77,8 +77,8 @@ func (s sqliteStore) pushes() push.Store { return sqlitePushes(s) }
 
 type sqlitePushes struct{ *sqlite.DB }
 
-func (s sqlitePushes) Submit(ctx context.Context, fn func(push.Tx) error, done func(error)) error {
-	return s.DB.Submit(ctx, func(tx *sqlite.Tx) error { return fn(tx) }, done)
+func (s sqlitePushes) Push(ctx context.Context, fn func(push.Tx) error) error {
+	return s.Update(ctx, func(tx *sqlite.Tx) error { return fn(tx) })
 }
 
 func (s sqliteStore) host() habits.HostStore { return sqliteHost(s) }
@@ -104,8 +104,8 @@ func (s postgresStore) pushes() push.Store { return postgresPushes(s) }
 
 type postgresPushes struct{ *postgres.DB }
 
-func (s postgresPushes) Submit(ctx context.Context, fn func(push.Tx) error, done func(error)) error {
-	return s.DB.Submit(ctx, func(tx *postgres.Tx) error { return fn(tx) }, done)
+func (s postgresPushes) Push(ctx context.Context, fn func(push.Tx) error) error {
+	return s.DB.Push(ctx, func(tx *postgres.PushTx) error { return fn(tx) })
 }
 
 func (s postgresStore) host() habits.HostStore { return postgresHost(s) }

@@ -8,10 +8,13 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/bridge/push"
 )
 
 var pushTests = []test{
 	{"one cause is one job for a person", on(testPushCause)},
+	{"a job is in the transaction of its entry or nowhere", on(testPushInTransaction)},
+	{"leaving and cancelling are in the transaction of their entry", on(testPushEndsInTransaction)},
 	{"who saw an entry has no job left", on(testPushSeen)},
 	{"jobs are due when they are, all of a person's together", on(testPushDue)},
 	{"seeing all of a batch stops its pushes", on(testPushBatchSeen)},
@@ -25,6 +28,14 @@ var pushTests = []test{
 	{"old pushes are pruned", on(testPushPrune)},
 }
 
+// mustPush is must for a transaction about pushes.
+func mustPush(t testing.TB, s Store, fn func(push.Tx) error) {
+	t.Helper()
+	if err := s.Push(ctx, fn); err != nil {
+		t.Fatalf("transaction: %v", err)
+	}
+}
+
 func job(u pactwire.UserID, cause string, due time.Time) pactwire.PushJob {
 	return pactwire.PushJob{User: u, Cause: cause, Kind: pactwire.PushCheckin, Pact: "p", Event: []byte(`{"a":1}`), CreatedAt: noon, DueAt: due}
 }
@@ -36,7 +47,7 @@ func message(id, batch string, next time.Time) pactwire.Push {
 // dueJobs are the jobs due at a time, without their numbers, and the numbers.
 func dueJobs(t *testing.T, s Store, now time.Time) (jobs []pactwire.PushJob, ids []int64) {
 	t.Helper()
-	must(t, s, func(tx Tx) (err error) {
+	mustPush(t, s, func(tx push.Tx) (err error) {
 		jobs, err = tx.DuePushJobs(now, 100)
 		return err
 	})
@@ -50,7 +61,7 @@ func dueJobs(t *testing.T, s Store, now time.Time) (jobs []pactwire.PushJob, ids
 func testPushCause(t *testing.T, s Store) {
 	better := job("bob", "c1", noon.Add(time.Hour))
 	better.Kind, better.Event = pactwire.PushMilestone, []byte(`{"b":2}`)
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		for _, step := range []struct {
 			j       pactwire.PushJob
 			of      pactwire.PactID
@@ -68,8 +79,69 @@ func testPushCause(t *testing.T, s Store) {
 	same(t, "jobs", []pactwire.PushJob{want, job("carol", "c1", noon)}, got)
 }
 
-func testPushSeen(t *testing.T, s Store) {
+func testPushInTransaction(t *testing.T, s Store) {
+	write := func(cause string, refuse error) error {
+		return do(t, s, func(tx Tx) error {
+			if err := appendNext(tx, pactwire.InboxOf("bob"), noon, "{}"); err != nil {
+				return err
+			}
+			if err := appendNext(tx, pactwire.ActivityOf("p"), noon, "{}"); err != nil {
+				return err
+			}
+			if err := tx.PutPushJob(job("bob", cause, noon), pactwire.ActivityOf("p"), 1, false); err != nil {
+				return err
+			}
+			return refuse
+		})
+	}
+	refused := pactwire.Errorf(pactwire.Invalid, "not this one")
+	if err := write("c1", refused); err != refused { //nolint:errorlint // its very error
+		t.Errorf("refused with %v", err)
+	}
+	if err := write("c2", nil); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := dueJobs(t, s.Reopen(t), noon)
+	same(t, "jobs", []pactwire.PushJob{job("bob", "c2", noon)}, got)
+}
+
+func testPushEndsInTransaction(t *testing.T, s Store) {
 	must(t, s, func(tx Tx) error {
+		if err := appendNext(tx, pactwire.InboxOf("bob"), noon, "{}"); err != nil {
+			return err
+		}
+		return appendNext(tx, pactwire.ActivityOf("p"), noon, "{}")
+	})
+	mustPush(t, s, func(tx push.Tx) error {
+		other := job("bob", "c3", noon)
+		other.Pact = "q"
+		for i, j := range []pactwire.PushJob{job("bob", "c1", noon), other, job("bob", "c2", noon)} {
+			if err := tx.PutPushJob(j, pactwire.ActivityOf(j.Pact), pactwire.Seq(i+1), false); err != nil {
+				return err
+			}
+		}
+		if err := tx.PutPush(message("m1", "b1", noon)); err != nil {
+			return err
+		}
+		return tx.PutPush(message("m2", "b2", noon))
+	})
+	_, ids := dueJobs(t, s, noon)
+	mustPush(t, s, func(tx push.Tx) error { return tx.BatchPushJob(ids[0], "b1") })
+	must(t, s, func(tx Tx) error { return tx.CancelPushJob("bob", "c1") })
+	if list, err := s.Pushes(ctx, false, "", 10); err != nil || len(list) != 1 || list[0].ID != "m2" {
+		t.Errorf("after the cause was cancelled: %v, %v", list, err)
+	}
+	must(t, s, func(tx Tx) error { return tx.DropPushesOf("bob", "p") })
+	if got, _ := dueJobs(t, s, noon); len(got) != 1 || got[0].Cause != "c3" {
+		t.Errorf("after bob has left p: %v", got)
+	}
+	if list, err := s.Pushes(ctx, false, "", 10); err != nil || len(list) != 0 {
+		t.Errorf("after bob has left p: %v, %v", list, err)
+	}
+}
+
+func testPushSeen(t *testing.T, s Store) {
+	mustPush(t, s, func(tx push.Tx) error {
 		for _, u := range []pactwire.UserID{"bob", "carol"} {
 			for _, p := range []pactwire.PactID{"p", "q"} {
 				if err := tx.PutPushJob(job(u, "c1", noon), pactwire.ActivityOf(p), 7, false); err != nil {
@@ -80,7 +152,7 @@ func testPushSeen(t *testing.T, s Store) {
 		return tx.PutPushJob(job("bob", "c2", noon), pactwire.InboxOf("bob"), 7, false)
 	})
 	var first, again, other bool
-	must(t, s, func(tx Tx) (err error) {
+	mustPush(t, s, func(tx push.Tx) (err error) {
 		if other, err = tx.SeenPush("bob", pactwire.ActivityOf("p"), 8); err != nil {
 			return err
 		}
@@ -98,18 +170,15 @@ func testPushSeen(t *testing.T, s Store) {
 	}
 	got, _ := dueJobs(t, s, noon)
 	same(t, "jobs", []pactwire.PushJob{job("bob", "c2", noon), job("carol", "c1", noon)}, got)
-	must(t, s, func(tx Tx) (err error) {
-		first, err = tx.CancelPushJob("carol", "c1")
-		return err
-	})
-	if got, _ = dueJobs(t, s, noon); !first || len(got) != 1 {
-		t.Errorf("after the cause was cancelled (%v): %v", first, got)
+	mustPush(t, s, func(tx push.Tx) error { return tx.CancelPushJob("carol", "c1") })
+	if got, _ = dueJobs(t, s, noon); len(got) != 1 {
+		t.Errorf("after the cause was cancelled: %v", got)
 	}
 }
 
 func testPushDue(t *testing.T, s Store) {
 	late := noon.Add(time.Minute)
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		for i, j := range []pactwire.PushJob{job("bob", "c1", noon), job("carol", "c2", noon), job("bob", "c3", noon), job("bob", "c4", late)} {
 			if err := tx.PutPushJob(j, pactwire.ActivityOf("p"), pactwire.Seq(i+1), false); err != nil {
 				return err
@@ -125,7 +194,7 @@ func testPushDue(t *testing.T, s Store) {
 	}
 	got, ids := dueJobs(t, s, noon)
 	same(t, "due", []pactwire.PushJob{job("bob", "c1", noon), job("bob", "c3", noon), job("carol", "c2", noon)}, got)
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		if err := tx.DelayPushJob(ids[0], late); err != nil {
 			return err
 		}
@@ -139,7 +208,7 @@ func testPushDue(t *testing.T, s Store) {
 }
 
 func testPushBatchSeen(t *testing.T, s Store) {
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		for i := range 2 {
 			if err := tx.PutPushJob(job("bob", fmt.Sprint(i), noon), pactwire.InboxOf("bob"), pactwire.Seq(i+1), false); err != nil {
 				return err
@@ -156,7 +225,7 @@ func testPushBatchSeen(t *testing.T, s Store) {
 	})
 	_, ids := dueJobs(t, s, noon)
 	left := func(seq pactwire.Seq) (names []string) {
-		must(t, s, func(tx Tx) error {
+		mustPush(t, s, func(tx push.Tx) error {
 			for _, id := range ids {
 				if err := tx.BatchPushJob(id, "b1"); err != nil {
 					return err
@@ -179,7 +248,7 @@ func testPushBatchSeen(t *testing.T, s Store) {
 }
 
 func testPushLeft(t *testing.T, s Store) {
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		other := job("bob", "c3", noon)
 		other.Pact = "q"
 		for i, j := range []pactwire.PushJob{job("bob", "c1", noon), job("bob", "c2", noon), other, job("carol", "c1", noon)} {
@@ -195,7 +264,7 @@ func testPushLeft(t *testing.T, s Store) {
 		return tx.PutPush(message("m2", "b2", noon))
 	})
 	_, ids := dueJobs(t, s, noon) // bob's three, then carol's
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		for _, id := range ids[1:3] {
 			if err := tx.BatchPushJob(id, "b1"); err != nil {
 				return err
@@ -213,7 +282,7 @@ func testPushLeft(t *testing.T, s Store) {
 }
 
 func testPushClaim(t *testing.T, s Store) {
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		for i, id := range []string{"m1", "m2", "m3"} {
 			if err := tx.PutPush(message(id, "b"+id, noon.Add(time.Duration(i)*time.Second))); err != nil {
 				return err
@@ -222,7 +291,7 @@ func testPushClaim(t *testing.T, s Store) {
 		return nil
 	})
 	claim := func(channel string, now time.Time) (ids []string) {
-		must(t, s, func(tx Tx) error {
+		mustPush(t, s, func(tx push.Tx) error {
 			ids = nil
 			list, err := tx.ClaimPushes(channel, now, now.Add(time.Minute), 2)
 			for _, m := range list {
@@ -244,7 +313,7 @@ func testPushClaim(t *testing.T, s Store) {
 }
 
 func testPushDone(t *testing.T, s Store) {
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		if err := tx.PutPushJob(job("bob", "c1", noon), pactwire.InboxOf("bob"), 1, false); err != nil {
 			return err
 		}
@@ -255,13 +324,13 @@ func testPushDone(t *testing.T, s Store) {
 	})
 	_, ids := dueJobs(t, s, noon)
 	seen := func() (there bool) {
-		must(t, s, func(tx Tx) (err error) {
+		mustPush(t, s, func(tx push.Tx) (err error) {
 			there, err = tx.SeenPush("bob", pactwire.InboxOf("bob"), 1)
 			return err
 		})
 		return there
 	}
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		if err := tx.BatchPushJob(ids[0], "b1"); err != nil {
 			return err
 		}
@@ -280,7 +349,7 @@ func testPushDone(t *testing.T, s Store) {
 
 func testPushDead(t *testing.T, s Store) {
 	dead := message("m1", "b1", noon)
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		if err := tx.PutPush(dead); err != nil {
 			return err
 		}
@@ -297,7 +366,7 @@ func testPushDead(t *testing.T, s Store) {
 		t.Errorf("a dead push is due: %v, %v", channels, err)
 	}
 	var first, again bool
-	must(t, s, func(tx Tx) (err error) {
+	mustPush(t, s, func(tx push.Tx) (err error) {
 		if first, err = tx.RevivePush("m1", noon.Add(2*time.Hour)); err != nil {
 			return err
 		}
@@ -319,14 +388,14 @@ func testPushDead(t *testing.T, s Store) {
 
 func testPushCount(t *testing.T, s Store) {
 	counts := func(day pactwire.LocalDate) (n int) {
-		must(t, s, func(tx Tx) (err error) {
+		mustPush(t, s, func(tx push.Tx) (err error) {
 			n, err = tx.PushCount("bob", day)
 			return err
 		})
 		return n
 	}
 	add := func(day pactwire.LocalDate) {
-		must(t, s, func(tx Tx) error { return tx.CountPush("bob", day) })
+		mustPush(t, s, func(tx push.Tx) error { return tx.CountPush("bob", day) })
 	}
 	add("2026-05-01")
 	add("2026-05-01")
@@ -349,7 +418,7 @@ func testPushTokens(t *testing.T, s Store) {
 	}
 	first := pactwire.PushToken{ID: "t1", User: "alice", Kind: pactwire.TokenWebPush, Token: "https://push.example/" + hex.EncodeToString(long[:]), P256dh: "k", Auth: "a", CreatedAt: pactwire.Time(noon)}
 	put := func(p pactwire.PushToken) (out pactwire.PushToken) {
-		must(t, s, func(tx Tx) (err error) {
+		mustPush(t, s, func(tx push.Tx) (err error) {
 			out, err = tx.PutPushToken(p)
 			return err
 		})
@@ -373,7 +442,7 @@ func testPushTokens(t *testing.T, s Store) {
 	same(t, "alice's", []pactwire.PushToken(nil), tokens("alice"))
 	same(t, "bob's", []pactwire.PushToken{moved}, tokens("bob"))
 	var wrong, right bool
-	must(t, s, func(tx Tx) (err error) {
+	mustPush(t, s, func(tx push.Tx) (err error) {
 		if list, err := tx.PushTokensOf("bob"); err != nil || len(list) != 1 {
 			return fmt.Errorf("in a transaction: %v, %w", list, err)
 		}
@@ -408,7 +477,7 @@ func testPushSettings(t *testing.T, s Store) {
 }
 
 func testPushPrune(t *testing.T, s Store) {
-	must(t, s, func(tx Tx) error {
+	mustPush(t, s, func(tx push.Tx) error {
 		old := message("m1", "b1", noon)
 		old.Dead = true
 		young := message("m2", "b2", noon)
@@ -419,7 +488,7 @@ func testPushPrune(t *testing.T, s Store) {
 		return tx.PutPush(young)
 	})
 	n := 0
-	must(t, s, func(tx Tx) (err error) {
+	mustPush(t, s, func(tx push.Tx) (err error) {
 		n, err = tx.PrunePushes(noon.Add(time.Minute), 10)
 		return err
 	})

@@ -19,7 +19,7 @@ type Tx interface {
 	bridge.Tx
 	habits.Tx
 	habits.WebhookTx
-	push.Tx
+	push.JobTx
 }
 
 // Store is a store with everything that its users ask of it.
@@ -51,6 +51,8 @@ type Store interface {
 	devices.Store
 	auth.RevocationStore
 
+	// Push runs fn in a transaction about what is pushed.
+	Push(ctx context.Context, fn func(push.Tx) error) error
 	PushWork(ctx context.Context, now time.Time) (jobs bool, channels []string, err error)
 	Pushes(ctx context.Context, dead bool, after string, limit int) ([]pactwire.Push, error)
 	PushTokens(ctx context.Context, u pactwire.UserID) ([]pactwire.PushToken, error)

@@ -110,7 +110,7 @@ func TestAnEventIsPushedUnlessItsReceiverCausedIt(t *testing.T) {
 }
 
 func TestQuietHoursHoldPushesUntilTheMorning(t *testing.T) {
-	inWorld(t, push.Config{}, func(w *world) { // the bubble's clock starts at midnight UTC
+	inWorld(t, push.Config{Poll: 10 * time.Second}, func(w *world) { // the bubble's clock starts at midnight UTC
 		w.person(pactwire.User{ID: "bob", UserName: "Bob", TimeZone: "America/New_York", DayStartsAt: "00:00", Locale: "fr-CA",
 			QuietHours: &pactwire.QuietHours{From: "22:00", To: "07:30"}}) // there it is 19:00
 		w.person(pactwire.User{ID: "carol", TimeZone: "UTC", DayStartsAt: "00:00", QuietHours: &pactwire.QuietHours{From: "09:00", To: "17:00"}})
@@ -154,7 +154,7 @@ func TestQuietHoursHoldPushesUntilTheMorning(t *testing.T) {
 }
 
 func TestWhatWasSeenWhileItWasHeldIsNotPushed(t *testing.T) {
-	inWorld(t, push.Config{}, func(w *world) {
+	inWorld(t, push.Config{Poll: time.Minute}, func(w *world) {
 		for _, u := range []pactwire.UserID{"bob", "carol"} {
 			w.person(pactwire.User{ID: u, QuietHours: &pactwire.QuietHours{From: "00:00", To: "06:00"}})
 		}
@@ -168,7 +168,7 @@ func TestWhatWasSeenWhileItWasHeldIsNotPushed(t *testing.T) {
 }
 
 func TestTheDayHasACap(t *testing.T) {
-	inWorld(t, push.Config{DailyCap: 2}, func(w *world) {
+	inWorld(t, push.Config{DailyCap: 2, Poll: 20 * time.Second}, func(w *world) {
 		w.person(pactwire.User{ID: "bob", TimeZone: "Asia/Tokyo"}) // there it is 09:00
 		w.person(pactwire.User{ID: "carol", Push: pactwire.PushSettings{Off: []pactwire.PushKind{pactwire.PushCheckin}}})
 		for i := range 4 {
@@ -196,7 +196,7 @@ func TestPeopleDecideWhatTheyArePushedAbout(t *testing.T) {
 }
 
 func TestRetriesComeAfter2And10And60SecondsUnderOneID(t *testing.T) {
-	inWorld(t, push.Config{}, func(w *world) {
+	inWorld(t, push.Config{Poll: 2 * time.Second}, func(w *world) {
 		w.person(pactwire.User{ID: "carol", Push: pactwire.PushSettings{MutedPacts: []pactwire.PactID{"p"}}})
 		w.webhook.answers(func(push.Message) error { return push.Refused(503, 0, "not now") })
 		w.checkin("c1")
@@ -274,7 +274,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 }
 
 func TestWhatWasSeenBetweenAttemptsIsNotTriedAgain(t *testing.T) {
-	inWorld(t, push.Config{}, func(w *world) {
+	inWorld(t, push.Config{Poll: 5 * time.Second}, func(w *world) {
 		w.webhook.answers(func(push.Message) error { return errors.New("no answer") })
 		e := w.happens(pactwire.CelebrationSent, "alice", "x", map[string]any{"targetUserId": "bob"})
 		w.pass(15 * time.Second)

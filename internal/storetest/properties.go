@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ var propertyTests = []test{
 // testPromise3SeqIsGapFree drives a store with random batches, failures, pruning and kills beside a model of it.
 func testPromise3SeqIsGapFree(t *testing.T, open func(*testing.T) Store) {
 	m := &model{t: t, s: open(t), clock: noon}
+	defer fewer(t)()
 	rapid.Check(t, func(r *rapid.T) {
 		m.begin(r)
 		r.Repeat(map[string]func(*rapid.T){
@@ -26,6 +28,22 @@ func testPromise3SeqIsGapFree(t *testing.T, open func(*testing.T) Store) {
 			"":       m.check,
 		})
 	})
+}
+
+// fewer has rapid check a third as often as it does unless told otherwise: a run is dozens of transactions that reach the disk.
+func fewer(t *testing.T) (restore func()) {
+	checks := flag.Lookup("rapid.checks")
+	was := checks.Value.String()
+	if was != checks.DefValue {
+		return func() {}
+	}
+	set := func(n string) {
+		if err := checks.Value.Set(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("33")
+	return func() { set(was) }
 }
 
 // model is what the store ought to hold of the streams of a run. All runs have one store, since opening one takes longest.

@@ -45,7 +45,7 @@ type Client struct {
 	ring     ring
 	waits    []wire.Publish  // answers and QoS 0 events that wait; at most maxWaits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
-	self     []shownSelf     // what was told of the user's own presence
+	shown    []shown         // which presence was told, by pact and member; at most maxShown
 	fresh    []topics.Filter // of the last Subscribe, whose snapshots are due after SUBACK
 	received []uint16        // inbound QoS 2 ids that were taken in and not yet released; at most maxReceived
 	out      *[]byte         // what a worker collects for one write

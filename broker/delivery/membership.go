@@ -49,7 +49,7 @@ func (c *Client) revoke(p pactwire.PactID) {
 		c.bury(cur)
 	}
 	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
-	c.self = slices.DeleteFunc(c.self, func(s shownSelf) bool { return s.pact == p })
+	c.shown = slices.DeleteFunc(c.shown, func(x shown) bool { return x.pact == p })
 	name := topics.Activity(p)
 	c.waits = slices.DeleteFunc(c.waits, func(m wire.Publish) bool { return m.Topic == name })
 	if had && c.tr.Pending() > 0 {

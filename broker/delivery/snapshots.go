@@ -24,13 +24,6 @@ type snapshot struct {
 	version uint64 // of PresenceKind: which is told; 0 = not known yet
 }
 
-// shownSelf is a user's own presence in a pact as a snapshot told it. The change that one's own arrival made is announced a
-// moment later, and was said by then.
-type shownSelf struct {
-	pact    pactwire.PactID
-	version uint64
-}
-
 // owe adds a snapshot, unless it is owed already. Presence of all members takes in what was owed of single ones. Under c.mu.
 func (c *Client) owe(s snapshot) {
 	for i := range c.snaps {
@@ -41,7 +34,11 @@ func (c *Client) owe(s snapshot) {
 		}
 	}
 	if s.kind == topics.PresenceKind && s.member == "" {
-		c.snaps = slices.DeleteFunc(c.snaps, func(x snapshot) bool { return x.kind == s.kind && x.pact == s.pact })
+		c.snaps = slices.DeleteFunc(c.snaps, func(x snapshot) bool {
+			same := x.kind == s.kind && x.pact == s.pact
+			s.retain = s.retain || same && x.retain
+			return same
+		})
 	}
 	c.snaps = append(c.snaps, s)
 }
@@ -70,18 +67,10 @@ func (c *Client) wantSnapshots(f topics.Filter) {
 	if f.Has(topics.InboxKind) {
 		c.owe(snapshot{kind: topics.InboxKind})
 	}
-	var pacts []pactwire.PactID
-	switch {
-	case f.AllPacts():
-		for _, m := range c.hub.access.Pacts(c.key.User) {
-			pacts = append(pacts, m.Pact)
-		}
-	case f.Pact() != "":
-		pacts = []pactwire.PactID{f.Pact()}
-	case f.Has(topics.PactsKind):
+	if f.Has(topics.PactsKind) {
 		c.owe(snapshot{kind: topics.PactsKind, retain: true})
-		return
 	}
+	pacts := c.pactsOf(f)
 	for _, kind := range []topics.Kind{topics.StateKind, topics.PresenceKind} {
 		if !f.Has(kind) {
 			continue
@@ -94,6 +83,19 @@ func (c *Client) wantSnapshots(f topics.Filter) {
 			c.owe(s)
 		}
 	}
+}
+
+// pactsOf are the pacts that a filter takes in now.
+func (c *Client) pactsOf(f topics.Filter) (pacts []pactwire.PactID) {
+	switch {
+	case f.AllPacts():
+		for _, m := range c.hub.access.Pacts(c.key.User) {
+			pacts = append(pacts, m.Pact)
+		}
+	case f.Pact() != "":
+		pacts = []pactwire.PactID{f.Pact()}
+	}
+	return pacts
 }
 
 // owes reports whether a subject is owed already.
@@ -133,25 +135,6 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 		}
 	}
 	return err
-}
-
-// toldSelf reports whether a change of the user's own presence was told by a snapshot. Under c.mu.
-func (c *Client) toldSelf(s snapshot) bool {
-	return s.member == c.key.User && !s.retain &&
-		slices.ContainsFunc(c.self, func(x shownSelf) bool { return x.pact == s.pact && x.version >= s.version })
-}
-
-// tellSelf notes what is told of the user's own presence; one record a pact. Under c.mu.
-func (c *Client) tellSelf(s snapshot) {
-	if s.member != c.key.User || s.version == 0 {
-		return
-	}
-	i := slices.IndexFunc(c.self, func(x shownSelf) bool { return x.pact == s.pact })
-	if i < 0 {
-		i = len(c.self)
-		c.self = append(c.self, shownSelf{pact: s.pact})
-	}
-	c.self[i].version = s.version
 }
 
 func (c *Client) oweAgain(s snapshot) {
@@ -268,7 +251,7 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 	}
 	if s.kind == topics.PresenceKind {
 		s.member = t.User
-		if c.toldSelf(s) {
+		if c.told(s) {
 			return
 		}
 	}
@@ -276,6 +259,7 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 	case c.operator:
 		if c.room() {
 			c.write(wire.Publish{QoS: qos, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
+			c.tell(s)
 		} else {
 			c.hub.metrics.dropped.Inc()
 		}
@@ -284,7 +268,7 @@ func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
 		c.enqueue()
 	default:
 		c.write(wire.Publish{QoS: qos, Retain: s.retain, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
-		c.tellSelf(s)
+		c.tell(s)
 	}
 }
 

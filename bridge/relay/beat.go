@@ -48,9 +48,14 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 	if fresh := r.fresh.Swap(false); fresh || !b.Known && !first {
 		r.sayWhoIsHere()
 		r.eager.Store(eagerLooks)
+		r.missed.all(time.Now())
 		if r.cfg.Reset != nil {
 			r.cfg.Reset()
 		}
+	}
+	r.warn()
+	if r.missed.due(time.Now()) {
+		r.hub.PresenceMissed()
 	}
 }
 
@@ -66,6 +71,9 @@ func (r *Relay) learnNodes(nodes []pactwire.NodeBeat) (silence bool) {
 		case n.Addr == r.cfg.Addr:
 		case n.Lapsed:
 			lapsed = append(lapsed, n)
+			if before, ok := (*r.nodes.Load())[n.Addr]; ok && !before.Lapsed {
+				r.missed.some(time.Now()) // its last words may have been said and not told
+			}
 		default:
 			others++
 			silence = silence || n.Age > silent*r.cfg.Poll

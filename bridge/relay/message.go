@@ -28,7 +28,7 @@ const (
 	kindYielded                  // the answer
 )
 
-var kindNames = map[kind]string{kindEntry: "entry", kindDirect: "direct", kindState: "state", kindPact: "pact", kindName: "name",
+var kindNames = map[kind]string{0: "warning", kindEntry: "entry", kindDirect: "direct", kindState: "state", kindPact: "pact", kindName: "name",
 	kindPresence: "presence", kindYield: "yield", kindYielded: "yielded"}
 
 // header comes before the items of a message.

@@ -31,6 +31,8 @@ type Hub interface {
 	PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID)
 	StateChanged(p pactwire.PactID)
 	PresenceChanged(p pactwire.Presence)
+	// PresenceMissed says that changes of presence may have been lost.
+	PresenceMissed()
 	// Behind says that a stream has come to a head of which the entries are not at hand.
 	Behind(s pactwire.Stream, head pactwire.Seq)
 	Users() []pactwire.UserID

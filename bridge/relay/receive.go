@@ -43,6 +43,7 @@ func (r *Relay) take(ctx context.Context, m []byte, from map[string]counts) {
 		last, known := from[h.from]
 		if known && h.n != last.n+1 || h.lost != last.lost && (known || h.lost > 0) {
 			r.lookSoon()
+			r.missed.some(time.Now())
 		}
 		from[h.from] = counts{h.n, h.lost}
 		r.metrics.lag.Observe(max(0, time.Since(h.at).Seconds()))
@@ -54,6 +55,7 @@ func (r *Relay) take(ctx context.Context, m []byte, from map[string]counts) {
 	if err != nil {
 		r.log.Warn("nodes: a message cannot be read; do all nodes run the same version?", "error", err)
 		r.lookSoon()
+		r.missed.some(time.Now())
 	}
 }
 

@@ -43,6 +43,7 @@ const (
 	forgetEvery = 1200                   // looks after which streams are forgotten that had no readers since as many before
 	yieldTime   = time.Second            // for another node's answer
 	yields      = 64                     // sessions let go at the same time; who asks on top is not answered
+	repeatTime  = 5 * time.Second        // for all nodes to notice that Redis has forgotten all, and to say it again
 )
 
 // Relay joins this node to the others. Its methods may be called from any goroutine; all but Start, Stop and Yield return
@@ -81,6 +82,8 @@ type Relay struct {
 	learn   lessons
 	look    chan struct{} // of size 1: look at everything soon
 	fresh   atomic.Bool   // the receiver has a new connection
+	missed  missed
+	warned  uint64 // of beat: the other nodes were told that so much was left out
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup

@@ -29,6 +29,7 @@ type hub struct {
 	looks   int            // entries that readers were sent to the log for
 	directs []string
 	yielded []pactwire.SessionKey
+	missed  int // times that presence may have been
 }
 
 func (h *hub) Publish(e pactwire.Entry) {
@@ -60,6 +61,19 @@ func (h *hub) Yield(_ context.Context, key pactwire.SessionKey) error {
 	defer h.mu.Unlock()
 	h.yielded = append(h.yielded, key)
 	return nil
+}
+
+func (h *hub) PresenceMissed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.missed++
+}
+
+// missing tells how often presence may have been missed.
+func (h *hub) missing() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.missed
 }
 
 func (h *hub) PactsChanged(pactwire.UserID, []pactwire.Membership, []pactwire.PactID) {}
@@ -212,5 +226,31 @@ func TestANodeLetsASessionGoWhenItIsAsked(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("waited %v for nobody", took)
+	}
+}
+
+// TestPromise6MissedPresenceIsNoticed: Redis forgets, and then one message cannot be sent and nothing more is said.
+func TestPromise6MissedPresenceIsNoticed(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	alice, a := node(t, server.URL(), "a/1", db, "alice")
+	bob, _ := node(t, server.URL(), "b/1", db, "bob")
+	testkit.Eventually(t, time.Minute, "a knows b", func() bool {
+		a.Direct("bob", "users/bob/replies/x", []byte("answer"), nil)
+		bob.mu.Lock()
+		defer bob.mu.Unlock()
+		return len(bob.directs) > 0
+	})
+	server.FlushAll()
+	testkit.Eventually(t, time.Minute, "both notice that Redis has forgotten all", func() bool {
+		return alice.missing() == 1 && bob.missing() == 1
+	})
+	server.Do("DEL", "pactwire:inbox:{b/1}")
+	server.Do("SET", "pactwire:inbox:{b/1}", "not a stream")
+	a.Direct("bob", "users/bob/replies/x", []byte("lost"), nil)
+	testkit.Eventually(t, time.Minute, "a could not send it", func() bool { return a.LeftOut() > 0 })
+	server.Do("DEL", "pactwire:inbox:{b/1}")
+	testkit.Eventually(t, time.Minute, "b is told that something was left out", func() bool { return bob.missing() > 1 })
+	if n := alice.missing(); n != 1 {
+		t.Errorf("nothing was kept from a, which noticed %d times", n)
 	}
 }

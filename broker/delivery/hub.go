@@ -85,6 +85,7 @@ type Hub struct {
 	blocked  blockedSet
 	saver    *saver
 	states   *throttle
+	again    chan struct{} // of size 1: presence is to be told again
 	seats    seats
 	started  time.Time
 	shared   *shared      // nil on a single node
@@ -111,6 +112,7 @@ func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapsh
 	h.blocked.set = make(map[*Client]struct{})
 	h.saver = newSaver(sessions, logger, h.cfg.FlushEvery, h.lost)
 	h.states = newThrottle(h.cfg.StateEvery)
+	h.again = make(chan struct{}, 1)
 	h.seats.taken = make(map[pactwire.SessionKey]*seat)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop = cancel
@@ -121,6 +123,7 @@ func New(cfg Config, log Log, sessions SessionStore, access Access, snaps Snapsh
 	h.tasks.Go(func() { h.places.run(ctx) })
 	h.tasks.Go(func() { h.saver.run(ctx) })
 	h.tasks.Go(func() { h.sendStates(ctx) })
+	h.tasks.Go(func() { h.tellAgain(ctx) })
 	return h
 }
 

@@ -39,6 +39,12 @@ func (q *queue) notify() {
 	}
 }
 
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.wait)
+}
+
 // take waits for clients and returns some of them; nil at the end.
 func (q *queue) take(ctx context.Context) []*Client {
 	for {

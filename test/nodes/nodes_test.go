@@ -226,6 +226,28 @@ func TestPresenceIsOneOverNodes(t *testing.T) {
 	testkit.Eventually(t, limit, "bob is back", last(alice, "bob", pactwire.PresenceActive))
 }
 
+// TestPromise6PresenceIsToldAgainAfterRedisForgot: nobody knows where alice is when bob comes, so her node is not told. When
+// it notices that Redis has forgotten, it looks for itself.
+func TestPromise6PresenceIsToldAgainAfterRedisForgot(t *testing.T) {
+	c := cluster(t, 2)
+	pact := string(c.Nodes[0].NewPact("alice", "bob").ID)
+	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+pact+"/presence/bob")
+	online := func() bool {
+		all := presences(t, alice.topic("/bob"), "bob")
+		return len(all) > 0 && all[len(all)-1].IsOnline
+	}
+	testkit.Eventually(t, limit, "alice is known to be there", func() bool { return c.Redis.Do("SCARD", "pactwire:route:{alice}") == "1" })
+	c.Redis.Do("DEL", "pactwire:route:{alice}")
+	bob := call(t, c.Nodes[1], "bob", "b", "pacts/"+pact+"/presence/bob")
+	testkit.Eventually(t, limit, "bob sees himself", func() bool {
+		all := presences(t, bob.topic("/bob"), "bob")
+		return len(all) > 0 && all[len(all)-1].IsOnline
+	})
+	testkit.Never(t, time.Second, "alice is told", online)
+	c.Redis.FlushAll()
+	testkit.Eventually(t, limit, "alice sees bob", online)
+}
+
 func TestEventsCrossNodesWithoutRedis(t *testing.T) {
 	c := cluster(t, 2)
 	pact := c.Nodes[0].NewPact("alice", "bob").ID

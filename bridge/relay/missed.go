@@ -1,0 +1,55 @@
+package relay
+
+import (
+	"sync"
+	"time"
+)
+
+// missed says when presence is to be told again because changes of it may not have come here. Events are looked for in the
+// log; presence is in none, but what has become of it is known as soon as each node has said its part.
+type missed struct {
+	mu sync.Mutex
+	at time.Time // zero: nothing was missed
+}
+
+// all is called when Redis may have forgotten all, and it is being said again from now on.
+func (m *missed) all(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = now.Add(repeatTime)
+}
+
+// some is called when words of another node are missing. They are known already, so what is about to be told will have them,
+// and what goes missing again and again does not put it off.
+func (m *missed) some(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.at.IsZero() {
+		m.at = now.Add(repeatTime)
+	}
+}
+
+// due reports, once, that it is time.
+func (m *missed) due(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.at.IsZero() || now.Before(m.at) {
+		return false
+	}
+	m.at = time.Time{}
+	return true
+}
+
+// warn sends the other nodes a message without items when something was left out since the last one: its header says so.
+func (r *Relay) warn() {
+	lost := r.lost.Load()
+	if lost == r.warned {
+		return
+	}
+	r.warned = lost
+	for addr, n := range *r.nodes.Load() {
+		if addr != r.cfg.Addr && !n.Lapsed {
+			r.enqueue(item{to: addr})
+		}
+	}
+}

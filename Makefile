@@ -29,7 +29,7 @@ test-deps: ## install what the tests need (with apt, when root), or say what is 
 	@scripts/deps.sh
 
 test: test-deps ## run all tests with the race detector, against real clients
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -p 3 ./... # most of them wait: for disks, deadlines, other processes
 
 chaos: test-deps ## break parts and links under load, by SEEDS=20 schedules, and check all that clients saw
 	go test -race -count=1 -timeout 3h -v ./test/chaos -args -seeds $(SEEDS) -faults 12 -hold 8s

@@ -253,7 +253,10 @@ func TestEventsCrossNodesWithoutRedis(t *testing.T) {
 	pact := c.Nodes[0].NewPact("alice", "bob").ID
 	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+string(pact)+"/presence/+")
 	bob := call(t, c.Nodes[1], "bob", "b", "pacts/"+string(pact)+"/activity")
-	testkit.Eventually(t, limit, "bob is seen", func() bool { return len(presences(t, alice.topic("/bob"), "bob")) > 0 })
+	testkit.Eventually(t, limit, "bob is seen", func() bool {
+		all := presences(t, alice.topic("/bob"), "bob")
+		return len(all) > 0 && all[len(all)-1].IsOnline
+	})
 	n := 0
 	say := func(what string) {
 		n++

@@ -175,6 +175,7 @@ func (r *Relay) register(ctx context.Context) {
 				here = append(here, u)
 			} else {
 				gone = append(gone, u)
+				r.came.drop(u)
 			}
 		}
 		call, cancel := context.WithTimeout(ctx, callTime)

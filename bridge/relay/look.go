@@ -21,6 +21,11 @@ func (r *Relay) poll(ctx context.Context) {
 		case <-r.arrived.signal:
 			for users := r.arrived.some(usersAtOnce); len(users) > 0; users = r.arrived.some(usersAtOnce) {
 				r.heads(ctx, r.streamsOf(users), false)
+				for _, u := range users {
+					if r.came.drop(u) { // whose presence changed before anybody knew that they are here is told now
+						r.hub.PresenceMissedBy(u)
+					}
+				}
 			}
 			continue
 		case <-r.look:

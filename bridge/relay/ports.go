@@ -33,6 +33,8 @@ type Hub interface {
 	PresenceChanged(p pactwire.Presence)
 	// PresenceMissed says that changes of presence may have been lost.
 	PresenceMissed()
+	// PresenceMissedBy says that a user's connections may not have been told of changes.
+	PresenceMissedBy(u pactwire.UserID)
 	// Behind says that a stream has come to a head of which the entries are not at hand.
 	Behind(s pactwire.Stream, head pactwire.Seq)
 	Users() []pactwire.UserID

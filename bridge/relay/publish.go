@@ -83,7 +83,13 @@ func (r *Relay) show(it *item) {
 }
 
 // Moved says that a user's first connection to this node has come, or the last one has gone. "" stands for the operators.
-func (r *Relay) Moved(u pactwire.UserID) { r.moved.add(u) }
+func (r *Relay) Moved(u pactwire.UserID) {
+	if r.bus == nil {
+		return // nobody is told where to find them
+	}
+	r.came.add(u)
+	r.moved.add(u)
+}
 
 // tell has an item sent to the nodes that it concerns.
 func (r *Relay) tell(it item) {

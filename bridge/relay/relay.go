@@ -78,6 +78,7 @@ type Relay struct {
 	moved set[pactwire.UserID]
 
 	arrived set[pactwire.UserID] // registered, and not yet looked after
+	came    set[pactwire.UserID] // of those who moved: who is to be told of presence once they are registered
 	fills   set[pactwire.Stream]
 	learn   lessons
 	look    chan struct{} // of size 1: look at everything soon
@@ -98,7 +99,7 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 		cfg.Grace = 10 * time.Second
 	}
 	r := &Relay{cfg: cfg, bus: bus, hub: hub, view: view, store: store, shared: shared, log: log,
-		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),
+		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), came: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),
 		look: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
 	r.eager.Store(eagerLooks)
 	r.asks.waiting = make(map[uint64]chan bool)

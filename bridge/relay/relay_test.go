@@ -30,6 +30,7 @@ type hub struct {
 	directs []string
 	yielded []pactwire.SessionKey
 	missed  int // times that presence may have been
+	by      map[pactwire.UserID]int
 }
 
 func (h *hub) Publish(e pactwire.Entry) {
@@ -61,6 +62,21 @@ func (h *hub) Yield(_ context.Context, key pactwire.SessionKey) error {
 	defer h.mu.Unlock()
 	h.yielded = append(h.yielded, key)
 	return nil
+}
+
+func (h *hub) PresenceMissedBy(u pactwire.UserID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.by == nil {
+		h.by = map[pactwire.UserID]int{}
+	}
+	h.by[u]++
+}
+
+func (h *hub) missingBy(u pactwire.UserID) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.by[u]
 }
 
 func (h *hub) PresenceMissed() {
@@ -253,4 +269,11 @@ func TestPromise6MissedPresenceIsNoticed(t *testing.T) {
 	if n := alice.missing(); n != 1 {
 		t.Errorf("nothing was kept from a, which noticed %d times", n)
 	}
+}
+
+// Who has just come gets presence once more when the other nodes know where they are.
+func TestPromise6WhoComesMissesNoPresence(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	alice, _ := node(t, server.URL(), "a/1", db, "alice")
+	testkit.Eventually(t, time.Minute, "alice is looked after", func() bool { return alice.missingBy("alice") == 1 })
 }

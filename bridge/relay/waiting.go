@@ -78,6 +78,15 @@ func (s set[K]) add(k K) {
 	wake(s.signal)
 }
 
+// drop takes one away and reports whether it was there.
+func (s set[K]) drop(k K) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.keys[k]
+	delete(s.keys, k)
+	return ok
+}
+
 func (s set[K]) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

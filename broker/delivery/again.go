@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -34,7 +35,7 @@ func (h *Hub) tellAgain(ctx context.Context) {
 			if h.work.len() < clientsATurn {
 				n := min(len(list), againAtOnce)
 				for _, c := range list[:n] {
-					c.owePresence()
+					c.owePresence(true)
 				}
 				list = list[n:]
 			}
@@ -47,9 +48,16 @@ func (h *Hub) tellAgain(ctx context.Context) {
 	}
 }
 
-// owePresence owes what the client's filters take in of others' presence, as a change. Who has no CONNACK yet gets all of it
-// after that.
-func (c *Client) owePresence() {
+// PresenceMissedBy is PresenceMissed for one user's clients.
+func (h *Hub) PresenceMissedBy(u pactwire.UserID) {
+	for _, c := range h.of(u) {
+		c.owePresence(false)
+	}
+}
+
+// owePresence owes what the client's filters take in of others' presence, as a change; companions says whether that of
+// people whom the user is connected to is among it. Who has no CONNACK yet gets all of it after that.
+func (c *Client) owePresence(companions bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.detached || c.operator || !c.started {
@@ -57,7 +65,7 @@ func (c *Client) owePresence() {
 	}
 	for i := range c.subs {
 		f := c.subs[i].filter
-		if f.Has(topics.InboxKind) {
+		if companions && f.Has(topics.InboxKind) {
 			c.owe(snapshot{kind: topics.InboxKind})
 		}
 		if !f.Has(topics.PresenceKind) {

@@ -14,12 +14,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 const (
 	queueSize = 4096 // functions that wait for a commit; beyond it Submit blocks
 	maxBatch  = 256  // functions in one transaction
-	smallest  = 8    // batches up to this size may wait for company
 
 	maxRounds = 4 // of fetching for a batch; the function that needs more runs alone
 	maxTries  = 8 // of a transaction that lost against another node's
@@ -40,7 +40,7 @@ type committer struct {
 	stopped chan struct{} // closed when the last commit is done
 	log     *slog.Logger
 	m       *metrics
-	pace    pace
+	pace    pace.Pace
 
 	tx    Tx
 	batch []request
@@ -58,7 +58,7 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
-		if k.pace.wait(len(k.batch), k.closing) {
+		if k.pace.Wait(len(k.batch), k.closing) {
 			k.fill()
 		}
 		k.commit()
@@ -100,7 +100,7 @@ func (k *committer) commit() {
 		from += n
 	}
 	end := time.Now()
-	k.pace.note(end, len(k.batch))
+	k.pace.Note(end, len(k.batch))
 	k.m.batch.Observe(float64(len(k.batch)))
 	k.m.seconds.Observe(end.Sub(start).Seconds())
 }

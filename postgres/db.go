@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Config says where the database is and who this node is. Only URL is needed.
@@ -104,7 +105,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 		return nil, openError(d.conns, err)
 	}
 	k := &committer{d: d, queue: make(chan request, queueSize), closing: make(chan struct{}), stopped: make(chan struct{}), log: log,
-		pace: pace{window: cfg.CommitWindow}}
+		pace: pace.Pace{Window: cfg.CommitWindow}}
 	k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }, d.pool)
 	if err == nil {
 		err = d.abandonSessions(ctx)

@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 const (
 	queueSize = 4096 // functions that wait for a commit; beyond it Submit blocks
 	maxBatch  = 256  // functions in one transaction
-	smallest  = 8    // batches up to this size may wait for company
 )
 
 // request is a function that waits for its transaction.
@@ -34,7 +34,7 @@ type committer struct {
 	open func() (*conn, error)
 	log  *slog.Logger
 	m    *metrics
-	pace pace
+	pace pace.Pace
 
 	tx    Tx
 	batch []request
@@ -53,7 +53,7 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
-		if k.pace.wait(len(k.batch), k.closing) {
+		if k.pace.Wait(len(k.batch), k.closing) {
 			k.fill()
 		}
 		k.commit()
@@ -111,7 +111,7 @@ func (k *committer) commit() {
 	end := time.Now()
 	k.m.seconds.Observe(end.Sub(start).Seconds())
 	k.m.commands.Observe(float64(len(k.batch)))
-	k.pace.note(end, len(k.batch))
+	k.pace.Note(end, len(k.batch))
 }
 
 // transaction commits the batch: first all functions in one go, and when one fails again from the start with a savepoint

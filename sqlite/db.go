@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Config says where the database is and how it commits. Only Path is needed.
@@ -78,7 +80,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	k := &committer{
 		queue: make(chan request, queueSize), closing: make(chan struct{}), stopped: make(chan struct{}),
-		open: d.openWriter, log: log, pace: pace{window: cfg.CommitWindow}, tx: Tx{c: w},
+		open: d.openWriter, log: log, pace: pace.Pace{Window: cfg.CommitWindow}, tx: Tx{c: w},
 	}
 	if k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }); err != nil {
 		w.close()

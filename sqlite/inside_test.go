@@ -250,34 +250,3 @@ func TestDateNumbers(t *testing.T) {
 		}
 	}
 }
-
-// TestPace: small batches wait only while a window would not gather more than a small batch.
-func TestPace(t *testing.T) {
-	closing := make(chan struct{})
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	if (&pace{}).wait(1, closing) {
-		t.Error("waits without a window")
-	}
-	p := &pace{window: time.Microsecond, since: start}
-	if !p.wait(1, closing) || p.wait(smallest+1, closing) {
-		t.Error("a small batch waits, a large one does not")
-	}
-	p = &pace{window: 5 * time.Millisecond, since: start}
-	p.note(start.Add(10*time.Millisecond), 200)
-	if p.busy {
-		t.Error("a short measurement decides")
-	}
-	p.note(start.Add(100*time.Millisecond), 1) // 201 in 100 ms = 10 a window
-	if !p.busy || p.wait(1, closing) {
-		t.Error("waits at 2,000/s")
-	}
-	p.note(start.Add(200*time.Millisecond), 50) // 2.5 a window
-	if p.busy {
-		t.Error("does not wait at 500/s")
-	}
-	close(closing)
-	p.window = time.Hour
-	if !p.wait(1, closing) {
-		t.Error("does not fill a last time when it closes")
-	}
-}

@@ -120,6 +120,9 @@ func active(p pactwire.Presence, viewer pactwire.LastSeenVisibility) pactwire.Ac
 func (c *Companions) Changed(ctx context.Context, p pactwire.Presence) {
 	list, err := c.connected(ctx, p.UserID)
 	if err != nil || len(list) == 0 {
+		c.mu.Lock()
+		delete(c.there, p.UserID) // nobody is to be told of them any more
+		c.mu.Unlock()
 		c.complain(err, p.UserID)
 		return
 	}

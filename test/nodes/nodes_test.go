@@ -181,7 +181,11 @@ func TestWhoIsRemovedOnOneNodeIsCutOffOnAnother(t *testing.T) {
 		c.Nodes[0].Must("alice", http.MethodPost, "/v1/pacts/"+pact+"/remove", map[string]string{"userId": "carol"}, nil)
 		start := time.Now()
 		testkit.Eventually(t, limit, "carol is told", func() bool { return strings.Contains(strings.Join(carol.topic("/inbox"), "\n"), "LEFT_PACT") })
-		t.Logf("redis %v: told after %v", redis, time.Since(start))
+		took := time.Since(start)
+		t.Logf("redis %v: told after %v", redis, took)
+		if took > looks*pollEvery {
+			t.Errorf("redis %v: told after %v, which is more than %d looks", redis, took, looks)
+		}
 		checkin(alice, p, fmt.Sprint("2", redis))
 		testkit.Eventually(t, limit, "it is done", alice.Settled)
 		testkit.Never(t, time.Second, "carol hears more", func() bool { return len(carol.topic(pact+"/activity")) > before })

@@ -29,6 +29,8 @@ type Word struct {
 	Floor uint64
 	// Quiet repeats what was said before, for a board that has forgotten: it announces nothing.
 	Quiet bool
+	// WasThere says that others take the person to be there, so that going is a change even for a board that has forgotten.
+	WasThere bool
 }
 
 // Said is what all nodes' words together make of a person.

@@ -13,9 +13,10 @@ import (
 // say takes one node's word for a person, and returns what all nodes' words make of them. A change is told to the one
 // speaker whose word brought it about, so that it is announced once. A quiet word repeats what was said before: it
 // announces nothing while nobody has said anything else than such words. That somebody is not there of whom nothing is known
-// leaves nothing behind.
+// leaves nothing behind, unless others take them to be there.
 //
-// ARGV: address, status, last sign of life, floor of the version, quiet, time to live of who is there, and of who is not.
+// ARGV: address, status, last sign of life, floor of the version, quiet, was there, time to live of who is there, and of who
+// is not.
 var say = goredis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -41,6 +42,7 @@ for i = 1, #all, 2 do
 end
 seen = math.max(seen, tonumber(ARGV[3]))
 version = math.max(version, tonumber(ARGV[4]))
+if said == nil and not any and ARGV[6] == '1' then said = 'active' end
 if said == nil and not any then
 	return {0, 'offline', string.format('%.0f', version), string.format('%.0f', seen), 0}
 end
@@ -55,7 +57,7 @@ end
 if changed == 1 then made = 0 end
 redis.call('HSET', KEYS[1], '@said', best, '@version', string.format('%.0f', version), '@seen', string.format('%.0f', seen),
 	'@made', string.format('%.0f', made))
-redis.call('PEXPIRE', KEYS[1], any and ARGV[6] or ARGV[7])
+redis.call('PEXPIRE', KEYS[1], any and ARGV[7] or ARGV[8])
 return {changed, best, string.format('%.0f', version), string.format('%.0f', seen), said ~= nil and 1 or 0}`)
 
 // Say takes this node's words, in order, and returns what they make of each person.
@@ -75,7 +77,7 @@ func (c *Client) sayFor(ctx context.Context, addr string, words []pactwire.Word)
 	}
 	answers, err := c.run(ctx, say, len(words), func(i int) (string, []any) {
 		w := &words[i]
-		return presenceKey(w.User), []any{addr, string(w.Status), millis(w.LastSeen), w.Floor, flag(w.Quiet),
+		return presenceKey(w.User), []any{addr, string(w.Status), millis(w.LastSeen), w.Floor, flag(w.Quiet), flag(w.WasThere),
 			2 * keep.Milliseconds(), keep.Milliseconds()}
 	})
 	if err != nil {

@@ -72,6 +72,10 @@ func (b *memoryBoard) say(node string, w pactwire.Word, now time.Time) pactwire.
 		b.lists[node] = map[pactwire.UserID]bool{}
 	}
 	p, known := b.people[w.User]
+	if !known && w.WasThere {
+		p, known = &posted{words: map[string]pactwire.PresenceStatus{}, said: active}, true
+		b.people[w.User] = p
+	}
 	if !known && w.Status == offline {
 		return pactwire.Said{Status: offline, Version: w.Floor, LastSeen: w.LastSeen}
 	}

@@ -161,11 +161,9 @@ func (s *Shared) sweepSome(ctx context.Context, users []pactwire.UserID) error {
 		if s.people[u] != nil {
 			continue // this node will say
 		}
-		w := pactwire.Word{User: u, Status: pactwire.PresenceActive, LastSeen: kept[u].LastSeen, Floor: kept[u].Version, Quiet: true}
-		words = append(words, w)
-		w.Status, w.Quiet = pactwire.PresenceOffline, false
-		words = append(words, w)
-		gone = append(gone, u, u)
+		words = append(words, pactwire.Word{User: u, Status: pactwire.PresenceOffline, LastSeen: kept[u].LastSeen,
+			Floor: kept[u].Version, WasThere: true})
+		gone = append(gone, u)
 	}
 	s.mu.Unlock()
 	if len(words) == 0 {

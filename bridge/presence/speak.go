@@ -111,7 +111,7 @@ func (s *Shared) take(now time.Time) (words []*spoken, wait time.Duration) {
 // is certain.
 func (s *Shared) say(ctx context.Context, batch []*spoken) ([]pactwire.Presence, error) {
 	s.floors(ctx, batch)
-	words, of := s.words(batch)
+	words := s.words(batch)
 	call, cancel := context.WithTimeout(ctx, sayTime)
 	said, err := s.board.Say(call, words)
 	cancel()
@@ -133,10 +133,10 @@ func (s *Shared) say(ctx context.Context, batch []*spoken) ([]pactwire.Presence,
 		return changes, err
 	}
 	s.asked = time.Time{}
-	for i, x := range of {
+	for i, x := range batch {
 		x.said = words[i].Status
 		switch got := &said[i]; {
-		case words[i].Status == pactwire.PresenceOffline && !got.Known && !words[i].Quiet:
+		case words[i].Status == pactwire.PresenceOffline && !got.Known && !words[i].Quiet && !words[i].WasThere:
 			x.revive = true // others still take the person to be there
 			s.settled = time.Now().Add(settleTime)
 			s.enqueue(x)
@@ -155,26 +155,22 @@ func (s *Shared) say(ctx context.Context, batch []*spoken) ([]pactwire.Presence,
 	return changes, nil
 }
 
-// words are what is to be said of a batch. With each comes whom it is about.
-func (s *Shared) words(batch []*spoken) (words []pactwire.Word, of []*spoken) {
+// words are what is to be said of a batch, of each person one.
+func (s *Shared) words(batch []*spoken) []pactwire.Word {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	words := make([]pactwire.Word, 0, len(batch))
 	for _, x := range batch {
 		w := pactwire.Word{User: x.user, Status: x.status, LastSeen: x.lastSeen, Floor: x.version}
 		if x.alone {
 			w.Floor++ // what is told now comes after that
 		}
-		if x.revive && x.status == pactwire.PresenceOffline {
-			before := w
-			before.Status, before.Quiet = pactwire.PresenceActive, true
-			words, of = append(words, before), append(of, x)
-		} else {
-			w.Quiet = x.status == x.said && !x.alone
-		}
+		w.WasThere = x.revive && x.status == pactwire.PresenceOffline
+		w.Quiet = x.status == x.said && !x.alone && !w.WasThere
 		x.revive = false
-		words, of = append(words, w), append(of, x)
+		words = append(words, w)
 	}
-	return words, of
+	return words
 }
 
 // announce makes what is told of a person, and has it saved. Under s.mu.

@@ -11,15 +11,15 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// beat notes a node's sign of life and returns whether its former one was there, the time, and all nodes. The server's clock
-// is the only one that counts.
+// beat notes a node's sign of life and returns whether its former one held until now, the time, and all nodes: others speak
+// for a node whose lease is over, and send it nothing. The server's clock is the only one that counts.
 var beat = goredis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {known and 1 or 0, string.format('%.0f', now), redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}`)
+return {known and tonumber(known) > now and 1 or 0, string.format('%.0f', now), redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}`)
 
 // Beat says that this node lives, and prolongs its lease.
 func (c *Client) Beat(ctx context.Context) (pactwire.Beat, error) {

@@ -138,7 +138,9 @@ func TestALeaseEndsWithoutBeats(t *testing.T) {
 		t.Error("at once")
 	}
 	testkit.Eventually(t, time.Minute, "the lease ends", lapsed)
-	must(a.Beat(t.Context()))(t)
+	if back := must(a.Beat(t.Context()))(t); back.Known {
+		t.Error("what it said holds no more, and it is not told to say it again")
+	}
 	if lapsed() {
 		t.Error("it lives again")
 	}
@@ -286,6 +288,29 @@ func TestARepeatedWordAnnouncesNothingAfterAFlush(t *testing.T) {
 	say(b, pactwire.PresenceOffline, false)
 	if got := say(b, pactwire.PresenceActive, true); !got.Changed {
 		t.Errorf("others were told otherwise since: %+v", got)
+	}
+}
+
+// All nodes died, Redis forgot, and those that come up say at the same time that a person is gone.
+func TestPromise6WhoWasThereGoesOnceThoughRedisForgot(t *testing.T) {
+	r := testkit.Redis(t)
+	changed := make(chan pactwire.Said, 3)
+	var saying sync.WaitGroup
+	for i := range cap(changed) {
+		c := open(t, r.URL(), fmt.Sprint("n", i, "/2"))
+		saying.Go(func() {
+			said, err := c.Say(t.Context(), []pactwire.Word{{User: "alice", Status: pactwire.PresenceOffline, Floor: 10, WasThere: true}})
+			if err != nil {
+				t.Error(err)
+			} else if said[0].Changed {
+				changed <- said[0]
+			}
+		})
+	}
+	saying.Wait()
+	close(changed)
+	if got := <-changed; got.Status != pactwire.PresenceOffline || got.Version <= 10 || len(changed) > 0 {
+		t.Errorf("announced %+v, and %d times more", got, len(changed))
 	}
 }
 

@@ -55,6 +55,7 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 	}
 	r.warn()
 	if r.missed.due(time.Now()) {
+		r.sayWhoIsHere() // who took this node for dead may have removed it from routes since it said so
 		r.hub.PresenceMissed()
 	}
 }

@@ -40,16 +40,20 @@ func (m *missed) due(now time.Time) bool {
 	return true
 }
 
-// warn sends the other nodes a message without items when something was left out since the last one: its header says so.
+// warn sends each node a message without items when something was left out since its last one, or before this node knew of
+// it: the header says so.
 func (r *Relay) warn() {
 	lost := r.lost.Load()
-	if lost == r.warned {
-		return
-	}
-	r.warned = lost
-	for addr, n := range *r.nodes.Load() {
-		if addr != r.cfg.Addr && !n.Lapsed {
+	nodes := *r.nodes.Load()
+	for addr, n := range nodes {
+		if addr != r.cfg.Addr && !n.Lapsed && r.warned[addr] != lost {
+			r.warned[addr] = lost
 			r.enqueue(item{to: addr})
+		}
+	}
+	for addr := range r.warned {
+		if _, ok := nodes[addr]; !ok {
+			delete(r.warned, addr)
 		}
 	}
 }

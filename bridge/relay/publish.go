@@ -93,7 +93,11 @@ func (r *Relay) Moved(u pactwire.UserID) {
 
 // tell has an item sent to the nodes that it concerns.
 func (r *Relay) tell(it item) {
-	if r.bus != nil && !r.alone.Load() {
+	switch {
+	case r.bus == nil:
+	case r.alone.Load(): // as far as is known: who has just come is told that it may lack something
+		r.lost.Add(1)
+	default:
 		r.enqueue(it)
 	}
 }

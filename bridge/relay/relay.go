@@ -84,7 +84,7 @@ type Relay struct {
 	look    chan struct{} // of size 1: look at everything soon
 	fresh   atomic.Bool   // the receiver has a new connection
 	missed  missed
-	warned  uint64 // of beat: the other nodes were told that so much was left out
+	warned  map[string]uint64 // of beat: each other node was told that so much was left out
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
@@ -100,7 +100,7 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 	}
 	r := &Relay{cfg: cfg, bus: bus, hub: hub, view: view, store: store, shared: shared, log: log,
 		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), came: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),
-		look: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
+		warned: make(map[string]uint64), look: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
 	r.eager.Store(eagerLooks)
 	r.asks.waiting = make(map[uint64]chan bool)
 	r.metrics = newMetrics(reg, r)

@@ -260,10 +260,11 @@ func TestPromise6MissedPresenceIsNoticed(t *testing.T) {
 	testkit.Eventually(t, time.Minute, "both notice that Redis has forgotten all", func() bool {
 		return alice.missing() == 1 && bob.missing() == 1
 	})
+	before := a.LeftOut()
 	server.Do("DEL", "pactwire:inbox:{b/1}")
 	server.Do("SET", "pactwire:inbox:{b/1}", "not a stream")
 	a.Direct("bob", "users/bob/replies/x", []byte("lost"), nil)
-	testkit.Eventually(t, time.Minute, "a could not send it", func() bool { return a.LeftOut() > 0 })
+	testkit.Eventually(t, time.Minute, "a could not send it", func() bool { return a.LeftOut() > before })
 	server.Do("DEL", "pactwire:inbox:{b/1}")
 	testkit.Eventually(t, time.Minute, "b is told that something was left out", func() bool { return bob.missing() > 1 })
 	if n := alice.missing(); n != 1 {
@@ -276,4 +277,16 @@ func TestPromise6WhoComesMissesNoPresence(t *testing.T) {
 	server, db := testkit.Redis(t), open(t)
 	alice, _ := node(t, server.URL(), "a/1", db, "alice")
 	testkit.Eventually(t, time.Minute, "alice is looked after", func() bool { return alice.missingBy("alice") == 1 })
+}
+
+// What a node tells while it takes itself for the only one, one that has just come looks for.
+func TestPromise6WhoStartsIsToldOfWhatItMayHaveMissed(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	alice, a := node(t, server.URL(), "a/1", db, "alice")
+	a.PresenceChanged(pactwire.Presence{UserID: "alice", Status: pactwire.PresenceActive}, []pactwire.PactID{"p"})
+	bob, _ := node(t, server.URL(), "b/1", db, "bob")
+	testkit.Eventually(t, time.Minute, "b looks for it", func() bool { return bob.missing() == 1 })
+	if alice.missing() > 0 {
+		t.Error("a lacks nothing")
+	}
 }

@@ -22,11 +22,9 @@ type RevocationStore interface {
 }
 
 const (
-	// overlap is how far before the last successful look at a shared store the next one goes: revocations of other nodes may
-	// become visible out of order, and their clocks differ a little. Learning one again changes nothing.
+	// overlap is how far back each look at a shared store goes: revocations of other nodes may become visible out of order,
+	// and their clocks differ a little. Learning one again changes nothing.
 	overlap = 5 * time.Minute
-	// readAllEvery is how often the whole list is read all the same, in case somebody's clock was far off.
-	readAllEvery = time.Hour
 	// lookTime bounds one look.
 	lookTime = 5 * time.Second
 	// sweepEvery is how often what may be forgotten is.
@@ -47,8 +45,6 @@ type Revocations struct {
 	mu      sync.RWMutex
 	revoked func() // called after something was learned
 	swept   time.Time
-	looked  time.Time                          // when the last look that worked began
-	readAll time.Time                          // when the last that read everything did
 	tokens  map[string]time.Time               // by jti: until when it is to be remembered
 	users   map[pactwire.UserID]userRevocation // the latest of each
 	devices map[pactwire.DeviceID]time.Time    // until when it is to be remembered
@@ -73,9 +69,11 @@ func (r *Revocations) OnRevoked(f func()) {
 // Start reads what was revoked, and begins to look for what other nodes revoke. Without the list nobody may be let in, so
 // an error ends the start of the process.
 func (r *Revocations) Start(ctx context.Context) error {
-	if err := r.Look(ctx); err != nil {
+	list, err := r.store.Revocations(ctx, time.Time{})
+	if err != nil {
 		return fmt.Errorf("read what was revoked: %w", err)
 	}
+	r.learn(list)
 	if r.every > 0 {
 		ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 		r.task.Go(func() { r.watch(ctx) })
@@ -104,34 +102,15 @@ func (r *Revocations) watch(ctx context.Context) {
 	}
 }
 
-// Look learns at once what other nodes have revoked since the last look that worked, however long ago that was.
+// Look learns at once what other nodes have revoked lately.
 func (r *Revocations) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	now := r.now()
-	since := r.since(now)
-	list, err := r.store.Revocations(ctx, since)
-	if err != nil {
-		return err
+	list, err := r.store.Revocations(ctx, r.now().Add(-overlap))
+	if err == nil {
+		r.learn(list)
 	}
-	r.learn(list)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.looked = now
-	if since.IsZero() {
-		r.readAll = now
-	}
-	return nil
-}
-
-// since is from when on a look has to read; zero is everything.
-func (r *Revocations) since(now time.Time) time.Time {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if now.Sub(r.readAll) > readAllEvery {
-		return time.Time{}
-	}
-	return r.looked.Add(-overlap)
+	return err
 }
 
 // Revoke takes a token, or all of a person's tokens that were issued so far, back. It has taken effect on this node when it

@@ -178,53 +178,6 @@ func (away) Revocations(context.Context, time.Time) ([]pactwire.Revocation, erro
 	return nil, errors.New("the database is away")
 }
 
-// shaky is a store that can be reached now and then.
-type shaky struct {
-	auth.RevocationStore
-	away bool
-}
-
-func (s *shaky) Revocations(ctx context.Context, since time.Time) ([]pactwire.Revocation, error) {
-	if s.away {
-		return nil, errors.New("the database is away")
-	}
-	return s.RevocationStore.Revocations(ctx, since)
-}
-
-// A node that was cut off from the database for longer than any look goes back learns what was revoked meanwhile; and what
-// another node wrote with a clock that is far behind, it learns within the hour.
-func TestTrapWhatWasRevokedWhileANodeWasCutOffIsLearned(t *testing.T) {
-	db := store(t)
-	began := time.Now()
-	for _, c := range []struct {
-		name                 string
-		away, behind, passes time.Duration
-	}{
-		{name: "cut off", away: 20 * time.Minute},
-		{name: "a clock behind", behind: 20 * time.Minute, passes: time.Hour + time.Minute},
-	} {
-		s := &shaky{RevocationStore: db}
-		clock := began
-		here, there := revocations(t, db, 0), revocations(t, s, 0)
-		here.SetClock(func() time.Time { return clock.Add(-c.behind) })
-		there.SetClock(func() time.Time { return clock })
-		if err := there.Look(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		s.away = c.away > 0
-		if _, err := here.Revoke(t.Context(), "ops", pactwire.RevocationInput{TokenID: c.name}); err != nil {
-			t.Fatal(err)
-		}
-		if err := there.Look(t.Context()); (err != nil) != s.away {
-			t.Fatal(err)
-		}
-		clock, s.away = clock.Add(c.away+c.passes), false
-		if err := there.Look(t.Context()); err != nil || !refused(there.Stands(bearer("alice", c.name, began))) {
-			t.Errorf("%s: it stands (%v)", c.name, err)
-		}
-	}
-}
-
 // Who cannot know what is revoked lets nobody in.
 func TestWithoutTheListNothingStarts(t *testing.T) {
 	if err := auth.NewRevocations(away{}, 0, slog.New(slog.DiscardHandler)).Start(t.Context()); err == nil {

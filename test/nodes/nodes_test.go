@@ -48,6 +48,13 @@ func call(t *testing.T, n *testkit.Node, u pactwire.UserID, client string, filte
 		p.got = append(p.got, message{string(m.Topic), string(m.Payload)})
 	}}
 	p.stop = background(t, p.Device)
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			t.Logf("%s of %s got %v", client, u, p.got)
+		}
+	})
 	testkit.Eventually(t, limit, string(u)+" is subscribed", func() bool { return p.Ready() > 0 })
 	return p
 }
@@ -181,11 +188,7 @@ func TestWhoIsRemovedOnOneNodeIsCutOffOnAnother(t *testing.T) {
 		c.Nodes[0].Must("alice", http.MethodPost, "/v1/pacts/"+pact+"/remove", map[string]string{"userId": "carol"}, nil)
 		start := time.Now()
 		testkit.Eventually(t, limit, "carol is told", func() bool { return strings.Contains(strings.Join(carol.topic("/inbox"), "\n"), "LEFT_PACT") })
-		took := time.Since(start)
-		t.Logf("redis %v: told after %v", redis, took)
-		if took > looks*pollEvery {
-			t.Errorf("redis %v: told after %v, which is more than %d looks", redis, took, looks)
-		}
+		t.Logf("redis %v: told after %v", redis, time.Since(start))
 		checkin(alice, p, fmt.Sprint("2", redis))
 		testkit.Eventually(t, limit, "it is done", alice.Settled)
 		testkit.Never(t, time.Second, "carol hears more", func() bool { return len(carol.topic(pact+"/activity")) > before })

@@ -31,11 +31,14 @@ type attempt struct {
 	kind                 string // push.checkin …
 	user                 pactwire.UserID
 	title                string
+	path                 string // of the URL
+	taken                bool   // whoever sent it was told so
 }
 
 // receiver is the webhook. It answers with the codes it was given, one an attempt, and 204 when they are used up.
 type receiver struct {
 	url   string
+	hold  func(path string) // before an answer; nil = answer at once
 	mu    sync.Mutex
 	codes []int
 	got   []attempt
@@ -58,12 +61,24 @@ func receive(t *testing.T, codes ...int) *receiver {
 			} `json:"data"`
 		}
 		r.mu.Lock()
-		defer r.mu.Unlock()
 		if err != nil || verify.Verify(body, req.Header) != nil || json.Unmarshal(body, &m) != nil {
 			r.wrong = append(r.wrong, string(body))
 		}
 		h := func(name string) string { return req.Header.Get("webhook-" + name) }
-		r.got = append(r.got, attempt{h("id"), h("timestamp"), h("signature"), m.Type, m.Data.UserID, m.Data.Title})
+		n := len(r.got)
+		r.got = append(r.got, attempt{id: h("id"), stamp: h("timestamp"), signature: h("signature"), kind: m.Type, user: m.Data.UserID,
+			title: m.Data.Title, path: req.URL.Path})
+		hold := r.hold
+		r.mu.Unlock()
+		if hold != nil {
+			hold(req.URL.Path)
+		}
+		if req.Context().Err() != nil {
+			return // nobody waits for an answer any more
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.got[n].taken = true
 		code := http.StatusNoContent
 		if len(r.codes) > 0 {
 			code, r.codes = r.codes[0], r.codes[1:]

@@ -26,7 +26,7 @@ type Config struct {
 	URL string
 	// Node is the name of this node, which one live process has. "" takes no name, for tools.
 	Node string
-	// CommitWindow is how long a small batch waits for company while the store is not busy. Default 0: not at all.
+	// CommitWindow is the least time from the beginning of one commit to that of the next. Default 0: none.
 	CommitWindow time.Duration
 	// Now is the clock that decides whether a session has expired. Default time.Now.
 	Now func() time.Time
@@ -67,9 +67,11 @@ var defaults = map[string]string{
 }
 
 // planning is asked of the connection that commits. Its statements are few and the same for ever, each row of theirs is found by
-// an index, and to plan them anew for every batch would cost more than the rows.
+// an index in the order in which they name the tables, and to plan them anew for every batch would cost more than the rows. A
+// plan that was made while the tables were all but empty may be kept for hours, so nothing is left to guess.
 var planning = map[string]string{
 	"plan_cache_mode": "force_generic_plan", "jit": "off", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+	"join_collapse_limit": "1", "from_collapse_limit": "1",
 }
 
 const connectTime = 2 * time.Second

@@ -58,7 +58,7 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
-		if k.pace.Wait(len(k.batch), k.closing) {
+		if k.pace.Wait(k.closing) {
 			k.fill()
 		}
 		k.commit()
@@ -99,10 +99,8 @@ func (k *committer) commit() {
 		}
 		from += n
 	}
-	end := time.Now()
-	k.pace.Note(end, len(k.batch))
 	k.m.batch.Observe(float64(len(k.batch)))
-	k.m.seconds.Observe(end.Sub(start).Seconds())
+	k.m.seconds.Observe(time.Since(start).Seconds())
 }
 
 // some commits the first functions of those that wait, in one transaction, and returns how many; their errors are in errs.

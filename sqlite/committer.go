@@ -53,7 +53,7 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
-		if k.pace.Wait(len(k.batch), k.closing) {
+		if k.pace.Wait(k.closing) {
 			k.fill()
 		}
 		k.commit()
@@ -108,10 +108,8 @@ func (k *committer) commit() {
 		k.log.Info("store commits again")
 	}
 	k.commits.Add(1)
-	end := time.Now()
-	k.m.seconds.Observe(end.Sub(start).Seconds())
+	k.m.seconds.Observe(time.Since(start).Seconds())
 	k.m.commands.Observe(float64(len(k.batch)))
-	k.pace.Note(end, len(k.batch))
 }
 
 // transaction commits the batch: first all functions in one go, and when one fails again from the start with a savepoint

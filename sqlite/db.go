@@ -23,7 +23,7 @@ type Config struct {
 	Path string
 	// Readers is the number of read-only connections. Default 4.
 	Readers int
-	// CommitWindow is how long a small batch waits for company while the store is not busy. Default 0: not at all.
+	// CommitWindow is the least time from the beginning of one commit to that of the next. Default 0: none.
 	CommitWindow time.Duration
 	// MaxPages limits the size of the database to that many pages of 2 KiB. 0 means SQLite's own limit. Beyond it writes
 	// are refused as on a full disk.

@@ -2,36 +2,46 @@ package pace
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// TestPace: small batches wait only while a window would not gather more than a small batch.
-func TestPace(t *testing.T) {
-	closing := make(chan struct{})
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	if (&Pace{}).Wait(1, closing) {
-		t.Error("waits without a window")
-	}
-	p := &Pace{Window: time.Microsecond, since: start}
-	if !p.Wait(1, closing) || p.Wait(Smallest+1, closing) {
-		t.Error("a small batch waits, a large one does not")
-	}
-	p = &Pace{Window: 5 * time.Millisecond, since: start}
-	p.Note(start.Add(10*time.Millisecond), 200)
-	if p.busy {
-		t.Error("a short measurement decides")
-	}
-	p.Note(start.Add(100*time.Millisecond), 1) // 201 in 100 ms = 10 a window
-	if !p.busy || p.Wait(1, closing) {
-		t.Error("waits at 2,000/s")
-	}
-	p.Note(start.Add(200*time.Millisecond), 50) // 2.5 a window
-	if p.busy {
-		t.Error("does not wait at 500/s")
-	}
-	close(closing)
-	p.Window = time.Hour
-	if !p.Wait(1, closing) {
-		t.Error("does not fill a last time when it closes")
-	}
+// TestCommitsBeginAWindowApart, and who comes alone does not wait.
+func TestCommitsBeginAWindowApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closing := make(chan struct{})
+		p := &Pace{Window: 10 * time.Millisecond}
+		start := time.Now()
+		for _, c := range []struct {
+			comes, begins time.Duration // since start, in ms
+		}{
+			{0, 0},   // alone
+			{1, 10},  // soon after another
+			{17, 20}, // after a commit that took 7
+			{45, 45}, // after one that took longer than the window
+			{80, 80}, // alone again
+			{89, 90},
+			{90, 100},
+		} {
+			if rest := c.comes*time.Millisecond - time.Since(start); rest > 0 {
+				<-time.After(rest)
+			}
+			came := time.Since(start)
+			waited := p.Wait(closing)
+			if got := time.Since(start); got != c.begins*time.Millisecond || waited != (got > came) {
+				t.Errorf("who came at %v begins at %v, waited %v; want %d ms", came, got, waited, c.begins)
+			}
+		}
+		if (&Pace{}).Wait(closing) {
+			t.Error("waits without a window")
+		}
+		close(closing)
+		p.Window = time.Hour
+		if !p.Wait(closing) {
+			t.Error("does not fill a last time when it closes")
+		}
+		if time.Since(start) > time.Minute {
+			t.Error("waits although it closes")
+		}
+	})
 }

@@ -28,6 +28,7 @@ type Config struct {
 const (
 	queued      = 16_384                 // items that wait for other nodes; more are left out, and the nodes told to look
 	takeMax     = 512                    // items in one message
+	gathering   = 3 * time.Millisecond   // what a message waits for more items
 	learning    = 10_000                 // pacts that wait to be read; more are found by ChangedPacts
 	streamsRead = 1024                   // streams in one look
 	fillStreams = 64                     // streams filled by one read

@@ -9,10 +9,12 @@ import (
 )
 
 // send is the one goroutine that sends what waits: it asks once where all readers of a batch are, and puts one message into
-// the inbox of each node that has any. What cannot be sent is left out; the other nodes notice that, and look.
+// the inbox of each node that has any. What cannot be sent is left out; the other nodes notice that, and look. It waits a
+// little for more before it sends, since what is said of the entries of one commit comes one by one, and each message costs this
+// node, Redis and the other node more than all that is in it.
 func (r *Relay) send(ctx context.Context) {
 	sent := make(map[string]uint64) // messages to each node
-	for {
+	for r.out.await(ctx, gathering) {
 		batch := r.out.take(ctx, takeMax)
 		if batch == nil {
 			return

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // queue holds what waits for one goroutine, in order, at most so much.
@@ -52,6 +53,18 @@ func (q queue[T]) take(ctx context.Context, n int) []T {
 			return nil
 		}
 	}
+}
+
+// await waits for something, and then a little for more; false at the end.
+func (q queue[T]) await(ctx context.Context, more time.Duration) bool {
+	if q.len() == 0 {
+		select {
+		case <-q.signal:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return pause(ctx, more)
 }
 
 func (q queue[T]) len() int {

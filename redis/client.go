@@ -42,6 +42,8 @@ type Client struct {
 	last  string                  // id of the last message that was read
 	seen  int64                   // connections of inbox when it was last asked
 	conns atomic.Int64            // connections of inbox so far
+
+	prolonged prolonged
 }
 
 // quiet drops what go-redis would print: who calls hears of each error, and says it once.

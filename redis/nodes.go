@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -130,6 +131,29 @@ func (c *Client) Routes(ctx context.Context, users []pactwire.UserID) ([][]strin
 	return routes, nil
 }
 
+// prolonged says when the inbox of each node was last given longer to live by this one. Its reader does so with each beat: of one
+// whose reader is gone, senders must not leave it behind for ever, which takes no more than a word now and then.
+type prolonged struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// prolongedHeld bounds it; then all is forgotten, and said again.
+const prolongedHeld = 1000
+
+func (p *prolonged) due(addr string, now time.Time, every time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at, ok := p.at[addr]; ok && now.Sub(at) < every {
+		return false
+	}
+	if p.at == nil || len(p.at) >= prolongedHeld {
+		p.at = make(map[string]time.Time)
+	}
+	p.at[addr] = now
+	return true
+}
+
 // Send puts one message into the inbox of each node named.
 func (c *Client) Send(ctx context.Context, messages map[string][]byte) error {
 	addrs := make([]string, 0, len(messages))
@@ -139,7 +163,9 @@ func (c *Client) Send(ctx context.Context, messages map[string][]byte) error {
 	return c.pipelined(ctx, len(addrs), func(p goredis.Pipeliner, i int) {
 		key := inboxKey(addrs[i])
 		p.XAdd(ctx, &goredis.XAddArgs{Stream: key, MaxLen: c.cfg.Inbox, Approx: true, Values: []any{"m", messages[addrs[i]]}})
-		p.PExpire(ctx, key, 4*c.cfg.Lease)
+		if c.prolonged.due(addrs[i], time.Now(), c.cfg.Lease) {
+			p.PExpire(ctx, key, 4*c.cfg.Lease)
+		}
 	})
 }
 

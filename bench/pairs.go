@@ -27,6 +27,9 @@ type Pairs struct {
 	Drain    time.Duration // how long to wait for what is still on its way; 10 s by default
 	PIDs     []int         // of the server, to tell what it used
 	Progress func(phase string, done, of int)
+	// Load is called just before the first check-in is sent, and again when all that came of them is there: for who measures
+	// what check-ins cost, and not what it costs to connect.
+	Load func(begins bool)
 }
 
 // PairsReport is what came out.
@@ -140,9 +143,15 @@ func (p *Pairs) Run(ctx context.Context) (PairsReport, error) {
 	if err != nil {
 		return PairsReport{}, err
 	}
+	if p.Load != nil {
+		p.Load(true)
+	}
 	sent := r.send(ctx)
 	expected := r.expected(sent)
 	r.drain(ctx, sent, expected)
+	if p.Load != nil {
+		p.Load(false)
+	}
 	after, err := readUsage(p.PIDs)
 	if err != nil {
 		return PairsReport{}, err

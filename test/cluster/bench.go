@@ -19,6 +19,9 @@ type load struct {
 	time  time.Duration
 }
 
+// settling is how long a cluster is left alone before it is measured.
+const settling = 3 * time.Second
+
 // compare puts the same load on one node, two, and so on, each time on fresh data, and prints what an event costs.
 func compare(ctx context.Context, t testing.TB, o testkit.ClusterOptions, l load) {
 	t.Logf("%d pacts of two, %.0f check-ins a second for %v; CPU ms, operations and bytes are for one check-in", l.pacts, l.rate, l.time)
@@ -55,17 +58,23 @@ func one(ctx context.Context, t testing.TB, o testkit.ClusterOptions, l load) {
 	for _, n := range c.Nodes {
 		fronts = append(fronts, n.Front)
 	}
-	run := func(rate float64, d time.Duration) bench.PairsReport {
-		r, err := (&bench.Pairs{Target: bench.Target{Addr: strings.Join(fronts, ",")}, Members: members, Rate: rate, Duration: d}).Run(ctx)
+	var before, after used
+	run := func(rate float64, d time.Duration, load func(bool)) bench.PairsReport {
+		r, err := (&bench.Pairs{Target: bench.Target{Addr: strings.Join(fronts, ",")}, Members: members, Rate: rate, Duration: d, Load: load}).Run(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	run(l.rate/2, l.time/5) // caches and plans are warm, as they are on all but the first day
-	before := measure(t, c)
-	r := run(l.rate, l.time)
-	after := measure(t, c)
+	run(l.rate/2, l.time/5, nil) // caches and plans are warm, as they are on all but the first day
+	r := run(l.rate, l.time, func(begins bool) {
+		if begins {
+			<-time.After(settling) // what it took to connect everybody is done
+			before = measure(t, c)
+		} else {
+			after = measure(t, c)
+		}
+	})
 	per := func(f func(used) float64) float64 { return (f(after) - f(before)) / float64(r.Acked) }
 	own, pg, redis := per(func(u used) float64 { return u.nodes })*1000, per(func(u used) float64 { return u.postgres })*1000, per(func(u used) float64 { return u.redis })*1000
 	ceiling := ""

@@ -373,6 +373,45 @@ func TestRetryAfterHoldsBackOnePersonAlone(t *testing.T) {
 	})
 }
 
+// TestNobodyWaitsForAClockThatWasAhead: a command that says it was accepted in an hour keeps nobody else from being told.
+func TestNobodyWaitsForAClockThatWasAhead(t *testing.T) {
+	p := activePact("p1", "g1", alice, bob)
+	s := newScript(p)
+	s.answer = func(context.Context, pactwire.CheckinRequest) error { return errDown }
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, alice, bob)
+		if err := n.accept(t, done(bob, p.ID, "b1", "x")); err != nil {
+			t.Fatal(err)
+		}
+		recs, err := n.db.PendingCommands(t.Context(), 0, 1)
+		if err != nil || len(recs) != 1 {
+			t.Fatal(recs, err)
+		}
+		committed := make(chan error, 1)
+		err = n.db.Submit(t.Context(), func(tx *sqlite.Tx) (err error) {
+			ahead := recs[0]
+			ahead.Key, ahead.AcceptedAt = "b2", time.Now().Add(time.Hour)
+			if ahead.ID, err = tx.NextCommandID(); err != nil {
+				return err
+			}
+			return tx.PutCommand(ahead)
+		}, func(err error) { committed <- err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-committed; err != nil {
+			t.Fatal(err)
+		}
+		if err := n.accept(t, done(alice, p.ID, "a1", "x")); err != nil {
+			t.Fatal(err)
+		}
+		wait(10 * time.Second)
+		if got := types(n.told.events(t, "alice")); !slices.Equal(got, []pactwire.EventType{pactwire.EventCheckinPending}) {
+			t.Errorf("alice was told %v", got)
+		}
+	})
+}
+
 func TestPendingIsToldOnceTwoSecondsAfterTheCommit(t *testing.T) {
 	p := activePact("p1", "g1", alice, bob)
 	s := newScript(p)

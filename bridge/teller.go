@@ -29,8 +29,10 @@ func (w *worker) tell() {
 		}
 		for i := range recs {
 			if wait := time.Until(recs[i].AcceptedAt.Add(w.b.cfg.Told)); wait > 0 {
-				pause(ctx, wait)
-				break // and look again what is still without an answer
+				pause(ctx, min(wait, w.b.cfg.Told))
+				if wait <= w.b.cfg.Told {
+					break // and look again what is still without an answer
+				} // else a clock that was ahead said when it was accepted; nobody waits until then
 			}
 			w.tellPending(&recs[i])
 			cursor = recs[i].ID

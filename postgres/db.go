@@ -110,7 +110,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 		pace: pace.Pace{Window: cfg.CommitWindow}}
 	k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }, d.pool)
 	if err == nil {
-		err = d.abandonSessions(ctx)
+		err = errors.Join(d.abandonSessions(ctx), d.abandonTurns(ctx))
 	}
 	if err != nil {
 		d.health.end()

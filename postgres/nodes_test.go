@@ -155,6 +155,16 @@ func TestCrashedNodeStartsAgainAtOnce(t *testing.T) {
 	if _, err := crashed.ClaimSession(t.Context(), pactwire.SessionClaim{Key: key, Node: "a/1"}); err != nil {
 		t.Fatal(err)
 	}
+	err = do(t.Context(), crashed, func(tx *postgres.Tx) error {
+		id, err := tx.NextCommandID()
+		if err != nil {
+			return err
+		}
+		return tx.PutCommand(pactwire.CommandRecord{ID: id, User: "alice", Request: []byte("x"), AcceptedAt: time.Now()})
+	})
+	if turn, failed := crashed.ClaimTurn(t.Context(), "alice", time.Hour); turn == 0 || err != nil || failed != nil {
+		t.Fatal(turn, err, failed)
+	}
 	proxy.Down() // its sockets are closed, as by kill -9
 	start := time.Now()
 	again := open(t, postgres.Config{URL: server.URL(), Node: "a"})
@@ -164,6 +174,9 @@ func TestCrashedNodeStartsAgainAtOnce(t *testing.T) {
 	got, err := again.ClaimSession(t.Context(), pactwire.SessionClaim{Key: key, Node: "a/2"})
 	if err != nil || got.Holder != "" {
 		t.Errorf("its connections have not ended: %+v, %v", got, err)
+	}
+	if got, err := again.Unserved(t.Context(), time.Now().Add(time.Minute), 10); err != nil || !slices.Equal(got, []pactwire.UserID{"alice"}) {
+		t.Errorf("whose journal it had begun: %v, %v", got, err)
 	}
 	if err := crashed.Close(); err != nil {
 		t.Error(err)
@@ -259,6 +272,17 @@ func TestTurns(t *testing.T) {
 		turn, err := a.ClaimTurn(context.Background(), "alice", time.Minute)
 		return err == nil && turn != 0
 	})
+
+	err = do(t.Context(), a, func(tx *postgres.Tx) error {
+		id, err := tx.NextCommandID()
+		if err != nil {
+			return err
+		}
+		return tx.PutCommand(pactwire.CommandRecord{ID: id, User: "carol", Request: []byte("x"), AcceptedAt: time.Now().Add(time.Hour)})
+	})
+	if got, failed := b.Unserved(t.Context(), time.Now().Add(-time.Minute), 10); err != nil || failed != nil || !slices.Equal(got, []pactwire.UserID{"carol"}) {
+		t.Errorf("accepted by a node whose clock was ahead: %v, %v, %v", got, err, failed)
+	}
 
 	var claiming sync.WaitGroup // of many persons, each by both
 	var mu sync.Mutex

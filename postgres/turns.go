@@ -91,11 +91,18 @@ func (d *DB) EndTurns(ctx context.Context, turns []int64) error {
 	return readError("end turns", err)
 }
 
+// abandonTurns gives free what this node had when it was killed.
+func (d *DB) abandonTurns(ctx context.Context) error {
+	_, err := d.pool.Exec(ctx, `DELETE FROM turns WHERE node = $1`, d.cfg.Node)
+	return err
+}
+
 // Unserved are persons with pending commands, accepted before a time, of whom no node has the turn; the longest waiting first.
+// A time of acceptance that is yet to come says nothing: it was told by a clock that was ahead.
 func (d *DB) Unserved(ctx context.Context, before time.Time, limit int) (out []pactwire.UserID, err error) {
 	err = d.read(ctx, func(ctx context.Context) error {
 		rows, err := d.pool.Query(ctx, `SELECT n.name FROM (SELECT c.usr, min(c.id) AS first FROM commands c
-				WHERE c.answer IS NULL AND c.accepted_at < $1
+				WHERE c.answer IS NULL AND (c.accepted_at < $1 OR c.accepted_at > `+now+`)
 					AND NOT EXISTS (SELECT FROM turns t WHERE t.usr = c.usr AND t.until >= `+now+`)
 				GROUP BY c.usr ORDER BY first LIMIT $2) w JOIN names n ON n.id = w.usr ORDER BY w.first`, millis(before), limit)
 		if err == nil {

@@ -47,6 +47,9 @@ func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req re
 	done := make(chan error, 1)
 	err := w.b.store.Submit(ctx, func(tx Tx) (err error) {
 		c, answer = w.b.begin(tx), nil
+		if err := c.expectOutcome(rec, res, refusal); err != nil {
+			return err
+		}
 		if _, err := tx.Head(pactwire.InboxOf(rec.User)); err != nil { // the person first, as everywhere
 			return err
 		}
@@ -75,6 +78,14 @@ func (w *worker) record(ctx context.Context, rec *pactwire.CommandRecord, req re
 		err = <-done
 	}
 	return answer, err
+}
+
+// expectOutcome lets the store fetch at once what the outcome of a command will ask for.
+func (c *commit) expectOutcome(rec *pactwire.CommandRecord, res pactwire.CheckinResult, refusal error) error {
+	if refusal != nil {
+		return c.tx.ExpectOutcome(rec.User, rec.ID, nil, nil)
+	}
+	return c.tx.ExpectOutcome(rec.User, rec.ID, &res.Checkin, c.b.viewed(rec.User, res.Checkin.HabitGoalID))
 }
 
 // refusalData is the error as its sender sees it. An internal error of the service is its last word.

@@ -13,6 +13,9 @@ type Tx interface {
 	// Expect tells that commands of a user to a pact follow, under these keys, so that a store for which each read is a round
 	// trip can lock and fetch at once what they will ask for.
 	Expect(u pactwire.UserID, p pactwire.PactID, keys []string) error
+	// ExpectOutcome tells likewise that what came of a user's journalled command follows: a refusal, with no check-in, or a
+	// check-in that these pacts are told of.
+	ExpectOutcome(u pactwire.UserID, command int64, c *pactwire.Checkin, pacts []pactwire.PactID) error
 	// Pact and ActivePacts read what the habits-service in the same database has of pacts.
 	Pact(id pactwire.PactID) (pactwire.Pact, bool, error)
 	ActivePacts(u pactwire.UserID, g pactwire.GoalID) ([]pactwire.PactID, error)

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pactwire/pactwire"
 )
 
 // What is kept when the habits-service is another process: what it was last seen to say, so that changes are told once, by
-// one node. The functions that need it run alone: each follows a call over HTTP, which costs more.
+// one node. What it answered to check-ins is recorded for many people at a time; the rarer functions, about pacts and webhooks,
+// run alone.
 
 // SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
 // stories of its members begin.
@@ -65,6 +68,54 @@ func (t *Tx) joinedSeqs(pact int64, members []pactwire.Member) error {
 	return nil
 }
 
+// seenCheckin is what a remote habits-service was last seen to say about one day.
+type seenCheckin struct {
+	c  pactwire.Checkin
+	ok bool
+}
+
+// said is a milestone of a remote habits-service.
+type said struct {
+	userGoal
+	checkin string
+	days    int
+}
+
+// ExpectOutcome tells that what came of a person's journalled command follows: nothing but a refusal, or a check-in that
+// these pacts are told of.
+func (t *Tx) ExpectOutcome(u pactwire.UserID, command int64, c *pactwire.Checkin, pacts []pactwire.PactID) error {
+	names := []name{userName(u)}
+	for _, p := range pacts {
+		names = append(names, pactName(p))
+	}
+	var k userGoalDay
+	if c != nil {
+		day, err := dateNumber(c.LocalDate)
+		if err != nil {
+			return err
+		}
+		k = userGoalDay{userGoal{u, c.HabitGoalID}, day}
+	}
+	_, known := t.pending[command]
+	known = known && (c == nil || t.seen[k] != nil)
+	for _, n := range names {
+		known = known && t.heads[n] != nil
+	}
+	if known || t.alone {
+		return nil
+	}
+	return t.want(func(w *wants) {
+		for _, n := range names {
+			w.lock(n)
+		}
+		w.pending[command] = none{}
+		if c != nil {
+			w.add(goalName(c.HabitGoalID))
+			w.seen[k] = none{}
+		}
+	})
+}
+
 // SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns
 // the former one.
 func (t *Tx) SeenCheckin(c pactwire.Checkin) (before pactwire.Checkin, known bool, err error) {
@@ -72,29 +123,99 @@ func (t *Tx) SeenCheckin(c pactwire.Checkin) (before pactwire.Checkin, known boo
 	if err != nil {
 		return before, false, err
 	}
-	if err := t.direct(); err != nil {
-		return before, false, err
-	}
-	if err := t.hold(userName(c.UserID), goalName(c.HabitGoalID)); err != nil {
-		return before, false, err
-	}
-	user, goal := t.d.ids[userName(c.UserID)], t.d.ids[goalName(c.HabitGoalID)]
-	before, known, err = t.seenCheckin(`SELECT checkin FROM seen_checkins WHERE usr = $1 AND goal = $2 AND day = $3`, user, goal, day)
+	goal, err := t.number(goalName(c.HabitGoalID))
 	if err != nil {
 		return before, false, err
 	}
-	if !known || before.ID != c.ID {
-		if _, err := t.exec(`UPDATE seen_checkins SET uid = '' WHERE uid = $1 AND uid <> ''`, c.ID); err != nil {
+	k := userGoalDay{userGoal{c.UserID, c.HabitGoalID}, day}
+	if t.seen[k] == nil {
+		err := t.want(func(w *wants) {
+			w.lock(userName(k.user))
+			w.seen[k] = none{}
+		})
+		if err != nil {
 			return before, false, err
 		}
 	}
+	row := t.seen[k]
+	was := *row
 	now, err := json.Marshal(c)
 	if err != nil {
 		return before, false, fmt.Errorf("seen check-in %s: %w", c.ID, err)
 	}
-	_, err = t.exec(`INSERT INTO seen_checkins (usr, goal, day, uid, checkin) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (usr, goal, day) DO UPDATE SET uid = excluded.uid, checkin = excluded.checkin`, user, goal, day, c.ID, now)
-	return before, known, err
+	t.change(func() { *row = was })
+	*row = seenCheckin{c: c, ok: true}
+	if !was.ok || was.c.ID != c.ID {
+		t.post(`UPDATE seen_checkins SET uid = '' WHERE uid = $1 AND uid <> ''`, c.ID)
+	}
+	t.post(`INSERT INTO seen_checkins (usr, goal, day, uid, checkin) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (usr, goal, day) DO UPDATE SET uid = excluded.uid, checkin = excluded.checkin`,
+		t.d.ids[userName(k.user)], goal, day, c.ID, now)
+	return was.c, was.ok, nil
+}
+
+// queueSeen asks for check-ins and milestones of a remote habits-service.
+func (t *Tx) queueSeen(b *pgx.Batch, w *wants) {
+	var users, goals []int64
+	var days []int32
+	var of []userGoalDay
+	for k := range w.seen {
+		if t.seen[k] != nil {
+			continue
+		}
+		t.seen[k] = &seenCheckin{}
+		if u, g := t.d.ids[userName(k.user)], t.d.ids[goalName(k.goal)]; u != 0 && g != 0 {
+			users, goals, days, of = append(users, u), append(goals, g), append(days, k.day), append(of, k)
+		}
+	}
+	if len(of) > 0 {
+		b.Queue(`SELECT w.i, s.checkin FROM unnest($1::bigint[], $2::bigint[], $3::int[]) WITH ORDINALITY AS w (usr, goal, day, i)
+			JOIN seen_checkins s ON s.usr = w.usr AND s.goal = w.goal AND s.day = w.day`, users, goals, days).Query(func(rows pgx.Rows) error {
+			return each(rows, func() error {
+				var i int
+				var b []byte
+				if err := rows.Scan(&i, &b); err != nil {
+					return err
+				}
+				row := t.seen[of[i-1]]
+				row.ok = true
+				return unmarshal("seen check-in", b, &row.c)
+			})
+		})
+	}
+	t.queueSaid(b, w)
+}
+
+func (t *Tx) queueSaid(b *pgx.Batch, w *wants) {
+	var users, goals []int64
+	var days []int32
+	var checkins []string
+	var of []said
+	for k := range w.said {
+		if _, known := t.said[k]; known {
+			continue
+		}
+		t.said[k] = false
+		if u, g := t.d.ids[userName(k.user)], t.d.ids[goalName(k.goal)]; u != 0 && g != 0 {
+			users, goals, checkins = append(users, u), append(goals, g), append(checkins, k.checkin)
+			days, of = append(days, int32(k.days)), append(of, k) //nolint:gosec // a streak is shorter than that
+		}
+	}
+	if len(of) == 0 {
+		return
+	}
+	b.Queue(`SELECT w.i FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) WITH ORDINALITY AS w (usr, goal, checkin, days, i)
+		JOIN said_milestones s ON s.usr = w.usr AND s.goal = w.goal AND s.checkin = w.checkin AND s.days = w.days`,
+		users, goals, checkins, days).Query(func(rows pgx.Rows) error {
+		return each(rows, func() error {
+			var i int
+			err := rows.Scan(&i)
+			if err == nil {
+				t.said[of[i-1]] = true
+			}
+			return err
+		})
+	})
 }
 
 // SeenCheckinByID finds what SeenCheckin stored last under a check-in's id.
@@ -128,14 +249,27 @@ func (t *Tx) SeenWebhook(id string, at time.Time) (bool, error) {
 
 // SaidMilestone notes a milestone of a remote habits-service and reports whether it is new.
 func (t *Tx) SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error) {
-	if err := t.direct(); err != nil {
+	goal, err := t.number(goalName(g))
+	if err != nil {
 		return false, err
 	}
-	if err := t.hold(userName(u), goalName(g)); err != nil {
-		return false, err
+	k := said{userGoal{u, g}, checkin, days}
+	if _, known := t.said[k]; !known {
+		err := t.want(func(w *wants) {
+			w.lock(userName(u))
+			w.said[k] = none{}
+		})
+		if err != nil {
+			return false, err
+		}
 	}
-	return t.isNew(`INSERT INTO said_milestones (usr, goal, checkin, days) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-		t.d.ids[userName(u)], t.d.ids[goalName(g)], checkin, days)
+	if t.said[k] {
+		return false, nil
+	}
+	t.said[k] = true
+	t.change(func() { t.said[k] = false })
+	t.post(`INSERT INTO said_milestones (usr, goal, checkin, days) VALUES ($1, $2, $3, $4)`, t.d.ids[userName(u)], goal, checkin, days)
+	return true, nil
 }
 
 // isNew inserts a row and reports whether it was not there.

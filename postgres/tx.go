@@ -50,6 +50,8 @@ type memory struct {
 	streaks   map[userGoal]pactwire.StreakRow // written
 	tellable  map[int64]bool
 	pending   map[int64]bool
+	seen      map[userGoalDay]*seenCheckin
+	said      map[said]bool
 	received  map[pactwire.Inbound]bool
 	dues      map[string]due
 	numbers   []int64
@@ -93,6 +95,7 @@ func (t *Tx) forgetAll() {
 		active: map[userGoal][]pactwire.PactID{}, dates: map[userGoal][]pactwire.LocalDate{},
 		recent: map[userGoal]int32{}, checkins: map[userGoalDay]*checkin{}, announced: map[userGoal]*announced{},
 		streaks: map[userGoal]pactwire.StreakRow{}, tellable: map[int64]bool{}, pending: map[int64]bool{}, received: map[pactwire.Inbound]bool{}, dues: map[string]due{},
+		seen: map[userGoalDay]*seenCheckin{}, said: map[said]bool{},
 		log: t.log[:0], puts: t.puts[:0], posts: t.posts[:0], numbers: t.numbers[:0],
 	}
 	t.locked, t.highest = map[int64]struct{}{}, 0
@@ -162,6 +165,8 @@ func (t *Tx) exec(sql string, args ...any) (rows int64, err error) {
 	clear(t.dates)
 	clear(t.recent)
 	clear(t.checkins)
+	clear(t.seen)
+	clear(t.said)
 	return tag.RowsAffected(), nil
 }
 

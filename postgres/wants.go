@@ -29,6 +29,8 @@ type wants struct {
 	announced map[userGoal]none
 	tellable  map[int64]none
 	pending   map[int64]none
+	seen      map[userGoalDay]none
+	said      map[said]none
 	received  map[pactwire.Inbound]none
 	dues      map[string]none
 	numbers   int
@@ -43,6 +45,7 @@ func (w *wants) ready() {
 	w.active, w.dates, w.recent, w.announced = map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}
 	w.received, w.dues = map[pactwire.Inbound]none{}, map[string]none{}
 	w.checkins, w.tellable, w.pending = map[userGoalDay]none{}, map[int64]none{}, map[int64]none{}
+	w.seen, w.said = map[userGoalDay]none{}, map[said]none{}
 }
 
 func (w *wants) lock(n name) {
@@ -85,6 +88,12 @@ func (w *wants) names() map[name]bool {
 	pairs(w.recent)
 	pairs(w.announced)
 	for k := range w.checkins {
+		all[goalName(k.goal)] = false
+	}
+	for k := range w.seen {
+		all[goalName(k.goal)] = false
+	}
+	for k := range w.said {
 		all[goalName(k.goal)] = false
 	}
 	for n := range w.locks {
@@ -204,6 +213,7 @@ func (t *Tx) queueReads(b *pgx.Batch, w *wants) {
 	t.queueActive(b, w)
 	t.queueCheckins(b, w)
 	t.queueAnnounced(b, w)
+	t.queueSeen(b, w)
 }
 
 func (t *Tx) queueUsers(b *pgx.Batch, w *wants) {

@@ -60,6 +60,14 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// WriteLater is Write for a message that goes to very many: the bytes go a moment later, with what comes for the connection
+// until then. Each system call costs more than all else that is done for one of the many.
+func (c *Conn) WriteLater(p []byte) (int, error) {
+	c.sock.later.Add(1)
+	defer c.sock.later.Add(-1)
+	return c.Write(p)
+}
+
 // greet holds packets back until there is a CONNACK among them and returns them with that in front; nil before.
 func (c *Conn) greet(p []byte) []byte {
 	var connack []byte

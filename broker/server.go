@@ -29,6 +29,7 @@ type Server struct {
 	frames  frame.Limits
 	rate    *connectRate
 	ledger  *ledger
+	gather  gather
 	ids     atomic.Uint64
 
 	draining atomic.Bool

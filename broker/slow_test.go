@@ -110,3 +110,45 @@ func TestSlowLabConsumerLosesQoS0AndStays(t *testing.T) {
 		t.Errorf("%d bytes wait", conn.Pending())
 	}
 }
+
+// What waits for company goes in order with what does not, and is bounded like it.
+func TestWritesThatWaitKeepTheirOrderAndTheirBound(t *testing.T) {
+	s, p, conns := bound(t, broker.Config{})
+	c := dial(t, s).connect(5, "c")
+	conn := <-conns
+	const sent = 2000
+	for i := range sent {
+		write := conn.Write
+		if i%3 > 0 {
+			write = conn.WriteLater
+		}
+		if _, err := write(packet(0x30, str("t"), raw(0), u16(uint16(i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range sent {
+		if got := c.want(0x30); !bytes.Equal(got[len(got)-2:], u16(uint16(i))) {
+			t.Fatalf("message %d is % x", i, got)
+		}
+	}
+	if _, err := conn.WriteLater(packet(0x30, str("t"), raw(0), []byte("last"))); err != nil {
+		t.Fatal(err)
+	}
+	conn.Disconnect(0)
+	if got := c.want(0x30); !bytes.HasSuffix(got, []byte("last")) {
+		t.Errorf("got % x before the end", got)
+	}
+	p.wait(t)
+
+	_, conn = stuck(t, s, conns)
+	var err error
+	for message := packet(0x32, str("t"), u16(1), raw(0), make([]byte, 8000)); err == nil; {
+		_, err = conn.WriteLater(message)
+		if conn.Pending() > 256<<10 {
+			t.Fatalf("%d bytes wait", conn.Pending())
+		}
+	}
+	if cause := p.wait(t); cause == nil || !strings.Contains(cause.Error(), "outbound limit") {
+		t.Errorf("ended by %v", cause)
+	}
+}

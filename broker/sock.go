@@ -36,11 +36,12 @@ type sock struct {
 	conn      atomic.Pointer[Conn] // once MQTT may begin
 	connectBy atomic.Int64         // Unix nanoseconds; 0 once CONNECT has come
 	pending   atomic.Int64         // bytes in the spill
+	later     atomic.Int32         // writers who want theirs to wait for company
 
 	mu      sync.Mutex
 	spill   []byte // spill[off:] waits for the kernel
 	off     int
-	flusher bool // a goroutine is at work on the spill
+	flusher bool // a goroutine is at work on the spill, or is about to be
 	state   sockState
 	closeBy time.Time // of a closing one
 	cause   error
@@ -89,7 +90,8 @@ func (s *sock) offer(p []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	rest := p
-	if !s.flusher && s.raw != nil {
+	later := s.later.Load() > 0
+	if !s.flusher && !later && s.raw != nil {
 		n, err = writeRaw(s.raw, p)
 		if err != nil {
 			s.cause = err
@@ -106,12 +108,40 @@ func (s *sock) offer(p []byte) (n int, err error) {
 	}
 	s.spill = append(s.spill, rest...)
 	s.pending.Store(int64(len(s.spill) - s.off))
-	if !s.flusher {
+	switch {
+	case s.flusher:
+	case later:
+		s.flusher = true
+		s.srv.gather.add(s)
+	default:
 		s.flusher = true
 		s.srv.metrics.spills.Inc()
 		go s.flush()
 	}
 	return len(p), nil
+}
+
+// writeGathered offers what has gathered to the kernel, without waiting.
+func (s *sock) writeGathered() {
+	s.mu.Lock()
+	if s.raw != nil && s.state != sockClosed {
+		n, err := writeRaw(s.raw, s.spill[s.off:])
+		if err != nil {
+			s.mu.Unlock()
+			s.fail(err)
+			return
+		}
+		s.off += n
+		s.pending.Store(int64(len(s.spill) - s.off))
+	}
+	waits := s.state != sockClosed && s.off < len(s.spill)
+	s.mu.Unlock()
+	if !waits {
+		s.flush() // finds nothing to wait for
+		return
+	}
+	s.srv.metrics.spills.Inc()
+	go s.flush()
 }
 
 // flush gives the spill to the kernel until it is empty or the connection ends.

@@ -20,6 +20,14 @@ type fanout struct {
 	log    *slog.Logger
 }
 
+// wide is from how many subscribers on a message's bytes wait a moment for those of the next.
+const wide = 64
+
+// patient is a connection that can put off a write until more has come.
+type patient interface {
+	WriteLater(p []byte) (int, error)
+}
+
 // publish delivers and retains a message.
 func (f *fanout) publish(pk packets.Packet) {
 	base := pk.Copy(false)
@@ -32,7 +40,7 @@ func (f *fanout) publish(pk packets.Packet) {
 		subs.SelectShared()
 		subs.MergeSharedSelected()
 	}
-	enc := encoder{base: &base}
+	enc := encoder{base: &base, wide: len(subs.Subscriptions) >= wide}
 	for id, sub := range subs.Subscriptions {
 		if cl, ok := f.server.Clients.Get(id); ok {
 			f.deliver(cl, sub, &enc)
@@ -82,7 +90,11 @@ func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder
 	if cl.Closed() || cl.Net.Conn == nil {
 		return
 	}
-	if _, err := cl.Net.Conn.Write(b); err != nil {
+	write := cl.Net.Conn.Write
+	if c, ok := cl.Net.Conn.(patient); ok && enc.wide {
+		write = c.WriteLater
+	}
+	if _, err := write(b); err != nil {
 		return // the session has it, if there is one
 	}
 	atomic.AddInt64(&f.server.Info.BytesSent, int64(len(b)))
@@ -106,6 +118,7 @@ func (f *fanout) number(cl *mqtt.Client, out *packets.Packet) bool {
 // encoder makes the bytes of a message, once for those who get the same.
 type encoder struct {
 	base *packets.Packet
+	wide bool
 	made [2 * 3 * 2][]byte // by version, QoS and retain flag
 }
 

@@ -1,11 +1,13 @@
 package security_test
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/testkit"
 )
 
@@ -169,5 +171,41 @@ func TestTrapReceiveMaximumUnderLoad(t *testing.T) {
 	c.ping()
 	if n := len(c.messages("busy/")); n != publishers*each {
 		t.Errorf("%d messages", n)
+	}
+}
+
+// TestLabMessagesToManyKeepTheirOrder: what goes to very many is written a moment later, and nothing overtakes it, nor does it
+// wait for a connection that takes nothing.
+func TestLabMessagesToManyKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
+	const many, events = 80, 60
+	clients := make([]*client, many)
+	for i := range clients {
+		clients[i] = connect(t, s, opts{user: pactwire.UserID("lara" + strconv.Itoa(i/10)), roles: []string{"lab"}, id: "c" + strconv.Itoa(i), v: 4 + byte(i%2)})
+		clients[i].mustSub("wide/all", "wide/"+strconv.Itoa(i))
+	}
+	p := connect(t, s, opts{user: "lena", roles: []string{"lab"}, id: "p", v: 5})
+	for n := range events { // to all, and at once after that to one alone
+		p.raw(p.publishBytes(2, p.id(), "wide/all", strconv.Itoa(2*n)))
+		p.raw(p.publishBytes(2, p.id(), "wide/"+strconv.Itoa(n), strconv.Itoa(2*n+1)))
+	}
+	for i, c := range clients {
+		want := events
+		if i < events {
+			want++
+		}
+		got := c.wait(want, "all messages", func(p packet) bool { return p.kind == publish })
+		last := -1
+		for _, m := range got {
+			n, err := strconv.Atoi(m.payload)
+			if err != nil || n <= last {
+				t.Fatalf("client %d got %q after %d", i, m.payload, last)
+			}
+			last = n
+		}
+		if len(got) != want {
+			t.Errorf("client %d got %d, want %d", i, len(got), want)
+		}
 	}
 }

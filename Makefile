@@ -10,7 +10,7 @@ FUZZTIME ?= 30s
 ROUNDS   ?= 20
 SEEDS    ?= 20
 
-.PHONY: help run cluster build test test-deps chaos chaos-crash chaos-habits lint fuzz bench bench-cluster clean
+.PHONY: help run cluster build test test-deps chaos chaos-crash chaos-habits lint fuzz bench bench-cluster bench-peers clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ fuzz: ## run every fuzz test for FUZZTIME=30s each
 
 bench: build ## measure the budget with pactwire bench: rates, latency, memory, reconnects, fan-out
 	@scripts/bench.sh $(BIN)
+
+bench-peers: test-deps ## pactwire beside mosquitto and the bare MQTT library, by turns
+	@scripts/bench-peers.sh
 
 bench-cluster: test-deps build ## what an event costs on one node, two and three
 	@scripts/bench-cluster.sh

@@ -20,6 +20,7 @@ import (
 // at a time, round and round, at a fixed rate whatever the server does.
 type Pairs struct {
 	Name     string // of the report; "pairs" by default
+	Relay    bool   // say it on the topic of the activity itself, as on a broker that only relays
 	Target   Target
 	Members  []Member
 	Rate     float64 // check-ins a second
@@ -268,7 +269,7 @@ func (r *pairsRun) send(ctx context.Context) (sent int) {
 	topics := make([]string, len(r.pacts))
 	first := make([]int, len(r.pacts)) // index of the pact's first member
 	for i, at := 0, 0; i < len(r.pacts); i++ {
-		topics[i] = "pacts/" + string(r.pacts[i][0].Pact) + "/checkins"
+		topics[i] = "pacts/" + string(r.pacts[i][0].Pact) + r.verb()
 		first[i] = at
 		at += len(r.pacts[i])
 	}
@@ -282,8 +283,7 @@ func (r *pairsRun) send(ctx context.Context) (sent int) {
 		for ; sent < r.total && time.Duration(sent)*r.interval <= now; sent++ {
 			pact, round := sent%len(r.pacts), sent/len(r.pacts)
 			i := first[pact] + round%len(r.pacts[pact])
-			payload = append(payload[:0], `{"status":"completed","notes":"`...)
-			payload = append(payload, r.tag...)
+			payload = append(r.opening(payload[:0], i), r.tag...)
 			payload = strconv.AppendInt(payload, int64(sent), 10)
 			payload = append(payload, `"}`...)
 			if err := r.clients[i].Publish(r.senders[i].take(sent), 1, topics[pact], payload); err != nil {
@@ -300,6 +300,23 @@ func (r *pairsRun) send(ctx context.Context) (sent int) {
 		}
 	}
 	return sent
+}
+
+func (r *pairsRun) verb() string {
+	if r.Relay {
+		return "/activity"
+	}
+	return "/checkins"
+}
+
+// opening is what comes before the notes: a check-in, or what a server would have made of it.
+func (r *pairsRun) opening(b []byte, i int) []byte {
+	if !r.Relay {
+		return append(b, `{"status":"completed","notes":"`...)
+	}
+	b = append(b, `{"type":"activity","userId":"`...)
+	b = append(b, r.Members[i].Username...)
+	return append(b, `","status":"completed","notes":"`...)
 }
 
 func (r *pairsRun) expected(sent int) uint64 {

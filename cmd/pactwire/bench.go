@@ -93,9 +93,9 @@ func (c *benchPrepareCmd) greet(ctx context.Context, g *globals, server string) 
 
 type benchRunCmd struct {
 	File        string        `help:"Members, as prepare wrote them; fanout needs none." placeholder:"FILE"`
-	Scenario    string        `help:"pairs: check-ins at a steady rate. idle: memory of connections that do nothing. reconnect: all drop and come back. storm: all come and go, and their partners are told. busy: check-ins in one pact. evening: check-ins, messages, celebrations, reactions and drops. fanout: one event to many, on a lab topic." enum:"pairs,idle,reconnect,storm,busy,evening,fanout" default:"pairs"`
-	Rate        float64       `help:"Check-ins a second (pairs, busy), or things done (evening)." default:"500"`
-	Duration    time.Duration `help:"How long (pairs, busy, evening, fanout)." default:"10s"`
+	Scenario    string        `help:"pairs: check-ins at a steady rate. idle: memory of connections that do nothing. reconnect: all drop and come back. storm: all come and go, and their partners are told. busy: check-ins in one pact. evening: check-ins, messages, celebrations, reactions and drops. fanout: one event to many, on a lab topic. relay: pairs on another broker, which only relays." enum:"pairs,idle,reconnect,storm,busy,evening,fanout,relay" default:"pairs"`
+	Rate        float64       `help:"Check-ins a second (pairs, busy, relay), or things done (evening)." default:"500"`
+	Duration    time.Duration `help:"How long (pairs, busy, evening, fanout, relay)." default:"10s"`
 	Connections int           `help:"How many (idle, reconnect) or subscribers (fanout); 10000, 5000 and 1000 by default."`
 	Transport   string        `help:"tcp or ws." enum:"tcp,ws" default:"tcp"`
 	Addr        string        `help:"host:port of the listener, or several with commas between; the configured one by default." placeholder:"ADDR"`
@@ -192,7 +192,7 @@ func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress 
 	case "busy":
 		members = bench.Busiest(members)
 	}
-	b := bench.Pairs{Name: c.Scenario, Target: target, Members: members, Rate: c.Rate, Duration: c.Duration, PIDs: c.PID, Progress: progress}
+	b := bench.Pairs{Name: c.Scenario, Relay: c.Scenario == "relay", Target: target, Members: members, Rate: c.Rate, Duration: c.Duration, PIDs: c.PID, Progress: progress}
 	return b.Run(ctx)
 }
 

@@ -226,3 +226,10 @@ const (
 
 	ChangeStreakBroken ChangeKind = "streak_broken"
 )
+
+// SeenPact is what a store knew of a pact of a remote habits-service, and which revision of it it knows now. Revisions ascend
+// with each state that differs from the one before; 0 = the pact was never seen.
+type SeenPact struct {
+	Before   Pact
+	Was, Now uint64
+}

@@ -19,6 +19,7 @@ type commit struct {
 	states  []pactwire.PactID   // whose State is another now
 	named   []pactwire.Identity // whose name was stored
 	met     []meeting           // who has become connected
+	unclear []pactwire.PactID   // of which another node has recorded a reading that may be newer
 	types   []pactwire.ActivityType
 	after   []func() error // events that follow the answer, as a milestone follows its check-in
 

@@ -113,15 +113,27 @@ func (b *Bridge) pactUpdated(ctx context.Context, id string, d *webhookData) err
 	if !pactwire.ValidID(d.PactID) {
 		return pactwire.FieldErrorf("data.pactId", "pact.updated names its pact in data.pactId")
 	}
-	read := b.members.begin()
-	pact, err := b.members.Look(ctx, d.PactID)
-	if code := pactwire.CodeOf(err); code == pactwire.NotFound || code == pactwire.Denied {
-		return nil // gone again
+	for range rereadings {
+		read := b.members.begin()
+		pact, err := b.members.Look(ctx, d.PactID)
+		if code := pactwire.CodeOf(err); code == pactwire.NotFound || code == pactwire.Denied {
+			return nil // gone again
+		}
+		if err != nil {
+			return pactwire.AsError(err)
+		}
+		err = b.once(ctx, id, func(c *commit) error {
+			err := c.saw(pact, read)
+			if err == nil && len(c.unclear) > 0 {
+				return errUnclear
+			}
+			return err
+		})
+		if !errors.Is(err, errUnclear) {
+			return err
+		}
 	}
-	if err != nil {
-		return pactwire.AsError(err)
-	}
-	return b.once(ctx, id, func(c *commit) error { return c.saw(pact, read) })
+	return errUnclear
 }
 
 // of runs fn with the pacts of a person held, once what they sent and we carried is answered: the service may tell of a

@@ -267,8 +267,7 @@ func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, s
 	}
 }
 
-// reading numbers the readings of a remote service in the order in which they began: what one says that began later is
-// the newer.
+// reading numbers the readings of a remote service in the order in which they began.
 type reading struct {
 	n  uint64
 	at time.Time

@@ -51,7 +51,7 @@ func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publis
 		pub.StateChanged(id)
 		return nil
 	}
-	return pactwire.Errorf(pactwire.Unavailable, "the pact changes all the time")
+	return errUnclear
 }
 
 // read1 reads one pact, with where its members' own stories begin.

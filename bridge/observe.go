@@ -3,7 +3,9 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -17,8 +19,11 @@ import (
 // noticesHeld bounds the pacts whose last reading is remembered; then those are forgotten that were read some time ago.
 const noticesHeld = 100_000
 
-// notices remembers of each pact the last reading that was recorded: so that one that says the same costs no transaction,
-// and one that began earlier than what is recorded is not taken for the newest.
+// notices remembers of each pact what was recorded last: so that a reading that says the same costs no transaction, and one
+// that may be older is not taken for the newest.
+//
+// Of two readings that overlap nobody knows which is newer. So a reading may follow only what was known to be recorded when it
+// began: here, by the number of readings that had begun then; by another node, by the revision of what is stored.
 type notices struct {
 	mu      sync.Mutex
 	last    map[pactwire.PactID]notice
@@ -26,9 +31,13 @@ type notices struct {
 }
 
 type notice struct {
-	print uint64
-	read  reading
+	print    uint64 // of the state, 0 when this node's view may not have it
+	revision uint64 // of what is stored
+	since    reading
 }
+
+// noRevision is that of no state.
+const noRevision = math.MaxUint64
 
 var printSeed = maphash.MakeSeed()
 
@@ -41,8 +50,8 @@ func printOf(p *pactwire.Pact) uint64 {
 	return maphash.Bytes(printSeed, body)
 }
 
-// same reports whether the last recorded reading of the pact said the same; then this one takes its place.
-func (n *notices) same(p *pactwire.Pact, read reading) bool {
+// same reports whether what was recorded last says the same.
+func (n *notices) same(p *pactwire.Pact) bool {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -50,30 +59,40 @@ func (n *notices) same(p *pactwire.Pact, read reading) bool {
 		return false // how that ends is not known
 	}
 	last, ok := n.last[p.ID]
-	if !ok || last.print != print {
-		return false
-	}
-	if last.read.n < read.n {
-		n.last[p.ID] = notice{print, read}
-	}
-	return true
+	return ok && last.print == print
 }
 
-// note takes a reading as the last one, and reports false when a later one is recorded already.
-func (n *notices) note(p *pactwire.Pact, read reading) bool {
+// follows is the revision that a reading may follow.
+func (n *notices) follows(p pactwire.PactID, read reading) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	known, running := n.running[p]
+	if !running {
+		known = n.last[p]
+	}
+	if read.n <= known.since.n {
+		return noRevision
+	}
+	return known.revision
+}
+
+// note takes a state for what is recorded, if the transaction under way is committed. now is a reading that would begin now.
+func (n *notices) note(p *pactwire.Pact, revision uint64, now reading) {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, m := range []map[pactwire.PactID]notice{n.last, n.running} {
-		if last, ok := m[p.ID]; ok && last.read.n > read.n {
-			return false
-		}
-	}
 	if n.running == nil {
 		n.running = make(map[pactwire.PactID]notice)
 	}
-	n.running[p.ID] = notice{print, read}
-	return true
+	n.running[p.ID] = notice{print, revision, now}
+}
+
+// missed notes that there is a revision which this node did not know.
+func (n *notices) missed(p pactwire.PactID, revision uint64, now reading) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.running, p)
+	n.put(p, notice{revision: revision, since: now})
 }
 
 // keep makes what a committed transaction noted of a pact the last reading.
@@ -85,12 +104,17 @@ func (n *notices) keep(p pactwire.PactID) {
 		return
 	}
 	delete(n.running, p)
+	n.put(p, now)
+}
+
+// put makes a notice the last one. Under n.mu.
+func (n *notices) put(p pactwire.PactID, now notice) {
 	if n.last == nil {
 		n.last = make(map[pactwire.PactID]notice)
 	}
 	if len(n.last) >= noticesHeld {
 		for id, x := range n.last {
-			if time.Since(x.read.at) > time.Minute {
+			if time.Since(x.since.at) > time.Minute {
 				delete(n.last, id)
 			}
 		}
@@ -127,36 +151,60 @@ func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
 
 // sawAll compares pacts of a remote habits-service with what was known of them and records the differences: who has come and
 // gone, and that one began or ended. Of a pact that is seen for the first time nothing is written but the invitations that
-// stand.
-func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading) error {
-	var news []pactwire.Pact
-	for i := range pacts {
-		if !b.notices.same(&pacts[i], read) {
-			news = append(news, pacts[i])
-		}
-	}
-	if len(news) == 0 {
-		return nil
-	}
-	return b.commit(ctx, func(c *commit) error {
-		for i := range news {
-			if err := c.saw(news[i], read); err != nil {
-				return err
+// stand. Where something was recorded since the reading began, nobody knows which is newer: that pact is read again.
+func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading) (failed error) {
+	for range rereadings {
+		var news []pactwire.Pact
+		for i := range pacts {
+			if !b.notices.same(&pacts[i]) {
+				news = append(news, pacts[i])
 			}
 		}
-		return nil
-	})
+		if len(news) == 0 {
+			return failed
+		}
+		var unclear []pactwire.PactID
+		err := b.commit(ctx, func(c *commit) error {
+			for i := range news {
+				if err := c.saw(news[i], read); err != nil {
+					return err
+				}
+			}
+			unclear = c.unclear
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		pacts, read = nil, b.members.begin()
+		for _, id := range unclear {
+			p, err := b.members.Look(ctx, id)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			pacts = append(pacts, p)
+		}
+	}
+	return errors.Join(failed, errUnclear)
 }
 
+var errUnclear = pactwire.Errorf(pactwire.Unavailable, "the pact changes all the time; try again")
+
 func (c *commit) saw(pact pactwire.Pact, read reading) error {
-	if !c.b.notices.note(&pact, read) {
-		return nil
-	}
-	before, known, err := c.tx.SeenPact(pact)
+	from := c.b.notices.follows(pact.ID, read)
+	seen, err := c.tx.SeenPact(pact, from)
 	if err != nil {
 		return err
 	}
-	if !known {
+	before, now := seen.Before, c.b.members.begin()
+	if seen.Was != from && printOf(&before) != printOf(&pact) {
+		c.b.notices.missed(pact.ID, seen.Was, now)
+		c.unclear = append(c.unclear, pact.ID)
+		return nil
+	}
+	c.b.notices.note(&pact, seen.Now, now)
+	if seen.Was == 0 {
 		before = pactwire.Pact{Status: pact.Status}
 		for _, m := range pact.Members {
 			if m.Status != pactwire.MemberPending || pact.Status != pactwire.PactPending {

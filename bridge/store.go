@@ -44,9 +44,9 @@ type Tx interface {
 	PutReceived(in pactwire.Inbound) error
 	// Joined notes at which sequence number a member's own partner_joined stands, so that a wildcard's cursor can start before it.
 	Joined(p pactwire.PactID, u pactwire.UserID, at pactwire.Seq) error
-	// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
-	// stories of its members begin.
-	SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error)
+	// SeenPact stores a state of a pact of a remote habits-service if what is known of it has a revision, and returns what was
+	// known before, which says where the stories of its members begin. Of another revision nothing is changed.
+	SeenPact(p pactwire.Pact, revision uint64) (pactwire.SeenPact, error)
 	// SeenCheckin stores the last known state of a check-in of a remote habits-service, by (user, goal, date), and returns
 	// the former one.
 	SeenCheckin(c pactwire.Checkin) (before pactwire.Checkin, known bool, err error)

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
@@ -93,21 +96,24 @@ func (n *nodeTurns) Unserved(ctx context.Context, before time.Time, _ int) (out 
 // of one person are under way.
 func twoNodes(t *testing.T, s *script, f func(t *testing.T, a, b *node, of [2]*nodeTurns)) {
 	path := filepath.Join(t.TempDir(), "n.db")
-	synctest.Test(t, func(t *testing.T) {
-		db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared := &turns{db: db, held: map[pactwire.UserID]turn{}}
-		of := [2]*nodeTurns{{turns: shared}, {turns: shared}}
-		a, b := scripted(t, db, s, bridge.Config{Shared: true, Turns: of[0]}), scripted(t, db, s, bridge.Config{Shared: true, Turns: of[1]})
-		defer func() {
-			a.bridge.Stop()
-			a.members.Stop()
-			b.close(t)
-		}()
-		f(t, a, b, of)
-	})
+	synctest.Test(t, func(t *testing.T) { withTwoNodes(t, path, s, f) })
+}
+
+// withTwoNodes is twoNodes in the time that it is.
+func withTwoNodes(t *testing.T, path string, s *script, f func(t *testing.T, a, b *node, of [2]*nodeTurns)) {
+	db, err := sqlite.Open(context.Background(), sqlite.Config{Path: path}, quiet, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := &turns{db: db, held: map[pactwire.UserID]turn{}}
+	of := [2]*nodeTurns{{turns: shared}, {turns: shared}}
+	a, b := scripted(t, db, s, bridge.Config{Shared: true, Turns: of[0]}), scripted(t, db, s, bridge.Config{Shared: true, Turns: of[1]})
+	defer func() {
+		a.bridge.Stop()
+		a.members.Stop()
+		b.close(t)
+	}()
+	f(t, a, b, of)
 }
 
 // TestOnePersonsCommandsGoInOrderOverNodes: whichever node took them in, one at a time, in order of acceptance, each once.
@@ -200,5 +206,81 @@ func TestNodesThatStopLeaveTheirTurns(t *testing.T) {
 		if got := len(b.told.activities(t, p.ID)); got != 2 {
 			t.Errorf("%d done after the stop of the other", got)
 		}
+	})
+}
+
+// TestTrapAnOlderReadingIsNotRecordedAfterANewerOne: two nodes read a pact of a remote habits-service, in whatever order the
+// readings begin, are answered and are recorded. The people who join there never leave, so whoever is said to have left was
+// put out by what was true before.
+func TestTrapAnOlderReadingIsNotRecordedAfterANewerOne(t *testing.T) {
+	s := newScript()
+	withTwoNodes(t, filepath.Join(t.TempDir(), "n.db"), s, func(t *testing.T, a, b *node, _ [2]*nodeTurns) {
+		nodes, round := []*node{a, b}, 0
+		rapid.Check(t, func(rt *rapid.T) {
+			round++
+			p := activePact(pactwire.PactID(fmt.Sprint("p", round)), "g1", alice, bob)
+			s.set(func() { s.pacts[p.ID] = p })
+			for _, n := range nodes {
+				if err := n.bridge.Refresh(t.Context(), p.ID); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			type reading struct {
+				record func(context.Context, pactwire.Pact) error
+				said   pactwire.Pact
+			}
+			var begun, answered []reading
+			take := func(list *[]reading) (r reading) {
+				if len(*list) == 0 {
+					rt.Skip("there is none")
+				}
+				i := rapid.IntRange(0, len(*list)-1).Draw(rt, "reading")
+				r = (*list)[i]
+				*list = slices.Delete(*list, i, i+1)
+				return r
+			}
+			rt.Repeat(map[string]func(*rapid.T){
+				"join": func(*rapid.T) {
+					u := pactwire.UserID(fmt.Sprint("u", len(p.Members)))
+					p.Members = append(slices.Clone(p.Members), pactwire.Member{UserID: u, UserName: "U", Role: pactwire.RolePartner, Status: pactwire.MemberActive})
+					s.set(func() { s.pacts[p.ID] = p })
+				},
+				"begin": func(rt *rapid.T) {
+					begun = append(begun, reading{record: rapid.SampledFrom(nodes).Draw(rt, "node").bridge.Reading()})
+				},
+				"answer": func(*rapid.T) {
+					r := take(&begun)
+					r.said = p
+					answered = append(answered, r)
+				},
+				"record": func(rt *rapid.T) {
+					if r := take(&answered); r.record(t.Context(), r.said) != nil {
+						rt.Fatal("not recorded")
+					}
+				},
+			})
+			for _, n := range nodes {
+				if err := n.bridge.Refresh(t.Context(), p.ID); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			log, err := a.db.ReadAfter(t.Context(), pactwire.ActivityOf(p.ID), 0, 1000)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			joined := 0
+			for _, e := range log {
+				var x pactwire.Activity
+				if err := json.Unmarshal(e.Payload, &x); err != nil {
+					rt.Fatal(err)
+				}
+				if joined++; x.Type != pactwire.PartnerJoined {
+					rt.Fatalf("%s of %s", x.Type, x.UserID)
+				}
+			}
+			if want := len(p.Members) - 2; joined != want {
+				rt.Errorf("%d joined, want %d", joined, want)
+			}
+		})
 	})
 }

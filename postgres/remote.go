@@ -15,35 +15,41 @@ import (
 // one node. What it answered to check-ins is recorded for many people at a time; the rarer functions, about pacts and webhooks,
 // run alone.
 
-// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
-// stories of its members begin.
-func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
+// SeenPact stores a state of a pact of a remote habits-service if what is known of it has a revision, and returns what was
+// known before, which says where the stories of its members begin. Of another revision nothing is changed.
+func (t *Tx) SeenPact(p pactwire.Pact, revision uint64) (seen pactwire.SeenPact, err error) {
 	if err := t.direct(); err != nil {
-		return before, false, err
+		return seen, err
 	}
 	if err := t.hold(pactName(p.ID)); err != nil {
-		return before, false, err
+		return seen, err
 	}
 	id := t.d.ids[pactName(p.ID)]
 	var was []byte
-	if known, err = t.one(`SELECT pact FROM seen_pacts WHERE id = $1`, []any{id}, &was); err != nil {
-		return before, false, err
+	known, err := t.one(`SELECT pact, revision FROM seen_pacts WHERE id = $1`, []any{id}, &was, &seen.Was)
+	if err != nil {
+		return seen, err
 	}
 	if known {
-		if err := unmarshal("seen pact "+string(p.ID), was, &before); err != nil {
-			return before, false, err
+		if err := unmarshal("seen pact "+string(p.ID), was, &seen.Before); err != nil {
+			return seen, err
 		}
-		if err := t.joinedSeqs(id, before.Members); err != nil {
-			return before, false, err
+		if err := t.joinedSeqs(id, seen.Before.Members); err != nil {
+			return seen, err
 		}
+	}
+	seen.Now = seen.Was
+	if seen.Was != revision {
+		return seen, nil
 	}
 	now, err := json.Marshal(p)
 	if err != nil {
-		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+		return seen, fmt.Errorf("seen pact %s: %w", p.ID, err)
 	}
-	_, err = t.exec(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact,
-		changed = excluded.changed WHERE seen_pacts.pact <> excluded.pact`, id, now)
-	return before, known, err
+	_, err = t.one(`INSERT INTO seen_pacts (id, pact) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact,
+		changed = excluded.changed, revision = seen_pacts.revision + 1 WHERE seen_pacts.pact <> excluded.pact
+		RETURNING revision`, []any{id, now}, &seen.Now)
+	return seen, err
 }
 
 // joinedSeqs fills in where the stories of a pact's members begin.

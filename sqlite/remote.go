@@ -12,8 +12,9 @@ import (
 // What is kept when the habits-service is another process: what it was last seen to say, so that changes are told once.
 
 var (
-	sqlSeenPact        = newQuery(`SELECT pact FROM seen_pacts WHERE id = ?`)
-	sqlPutSeenPact     = newQuery(`INSERT INTO seen_pacts (id, pact) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact`)
+	sqlSeenPact    = newQuery(`SELECT pact, revision FROM seen_pacts WHERE id = ?`)
+	sqlPutSeenPact = newQuery(`INSERT INTO seen_pacts (id, pact) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET pact = excluded.pact,
+		revision = seen_pacts.revision + 1 WHERE seen_pacts.pact <> excluded.pact RETURNING revision`)
 	sqlSeenCheckin     = newQuery(`SELECT checkin FROM seen_checkins WHERE user = ? AND goal = ? AND day = ?`)
 	sqlSeenCheckinByID = newQuery(`SELECT checkin FROM seen_checkins WHERE uid = ? AND uid <> ''`)
 	sqlPutSeenCheckin  = newQuery(`INSERT INTO seen_checkins (user, goal, day, uid, checkin) VALUES (?, ?, ?, ?, ?)
@@ -26,34 +27,42 @@ var (
 	sqlJoined          = newQuery(`SELECT n.name, j.seq FROM joined j JOIN names n ON n.id = j.stream WHERE j.user = ?`)
 )
 
-// SeenPact stores the last known state of a pact of a remote habits-service and returns the former one, which says where the
-// stories of its members begin.
-func (t *Tx) SeenPact(p pactwire.Pact) (before pactwire.Pact, known bool, err error) {
+// SeenPact stores a state of a pact of a remote habits-service if what is known of it has a revision, and returns what was
+// known before, which says where the stories of its members begin. Of another revision nothing is changed.
+func (t *Tx) SeenPact(p pactwire.Pact, revision uint64) (seen pactwire.SeenPact, err error) {
 	id, err := t.internID(pactName(p.ID))
 	if err != nil {
-		return before, false, err
+		return seen, err
 	}
 	s := t.c.q(sqlSeenPact).int(id)
 	var was []byte
-	if known = s.next(); known {
-		was = s.colBlob(0)
+	if s.next() {
+		was, seen.Was = s.colBlob(0), uint64(s.colInt(1)) //nolint:gosec // never negative
 	}
 	if err := s.end(); err != nil {
-		return before, false, err
+		return seen, err
 	}
-	if known {
-		if err := json.Unmarshal(was, &before); err != nil {
-			return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+	if seen.Was > 0 {
+		if err := json.Unmarshal(was, &seen.Before); err != nil {
+			return seen, fmt.Errorf("seen pact %s: %w", p.ID, err)
 		}
-		if err := t.joinedSeqs(id, before.Members); err != nil {
-			return before, false, err
+		if err := t.joinedSeqs(id, seen.Before.Members); err != nil {
+			return seen, err
 		}
+	}
+	seen.Now = seen.Was
+	if seen.Was != revision {
+		return seen, nil
 	}
 	now, err := json.Marshal(p)
 	if err != nil {
-		return before, false, fmt.Errorf("seen pact %s: %w", p.ID, err)
+		return seen, fmt.Errorf("seen pact %s: %w", p.ID, err)
 	}
-	return before, known, t.c.q(sqlPutSeenPact).int(id).blob(now).run()
+	s = t.c.q(sqlPutSeenPact).int(id).blob(now)
+	if s.next() {
+		seen.Now = uint64(s.colInt(0)) //nolint:gosec // never negative
+	}
+	return seen, s.end()
 }
 
 // joinedSeqs fills in where the stories of a pact's members begin.

@@ -19,32 +19,27 @@ var remoteTests = []test{
 func testSeenPact(t *testing.T, s Store) {
 	p := pact("p", "run", "alice", "bob")
 	p.HabitName, p.Members[0].UserName = "Run", "Alice"
-	must(t, s, func(tx Tx) error {
-		_, known, err := tx.SeenPact(p)
-		if known {
-			t.Error("known at first sight")
-		}
-		return err
-	})
+	see := func(p pactwire.Pact, revision uint64, want pactwire.SeenPact) {
+		t.Helper()
+		must(t, s, func(tx Tx) error {
+			got, err := tx.SeenPact(p, revision)
+			same(t, "seen", want, got)
+			return err
+		})
+	}
+	see(p, 1, pactwire.SeenPact{}) // it was never seen, so this is not stored
+	see(p, 0, pactwire.SeenPact{Now: 1})
 	q := p
 	q.Status = pactwire.PactCompleted
 	s = s.Reopen(t)
-	must(t, s, func(tx Tx) error {
-		before, known, err := tx.SeenPact(q)
-		if !known {
-			t.Error("not known at second sight")
-		}
-		same(t, "before", p, before)
-		return err
-	})
+	see(p, 1, pactwire.SeenPact{Before: p, Was: 1, Now: 1}) // nothing new
+	see(q, 0, pactwire.SeenPact{Before: p, Was: 1, Now: 1}) // by who knows nothing
+	see(q, 1, pactwire.SeenPact{Before: p, Was: 1, Now: 2})
+	see(p, 1, pactwire.SeenPact{Before: q, Was: 2, Now: 2}) // by who knows what was
 	must(t, s, func(tx Tx) error { return tx.Joined("p", "bob", 7) })
 	q.Members = slices.Clone(q.Members)
 	q.Members[1].JoinedSeq = 7
-	must(t, s, func(tx Tx) error {
-		before, _, err := tx.SeenPact(p)
-		same(t, "before", q, before)
-		return err
-	})
+	see(p, 2, pactwire.SeenPact{Before: q, Was: 2, Now: 3})
 	if _, ok, err := s.ReadPact(ctx, "p"); ok || err != nil {
 		t.Errorf("a pact of a remote service is taken for an own one: %v, %v", ok, err)
 	}

@@ -37,3 +37,16 @@ type Seen struct {
 	Version  uint64    // of the last announced presence; the next one is higher
 	Online   bool      // whether the person was online when this was written
 }
+
+// Expected is what the commands of one packet are about, as far as it is known before their transaction. It decides nothing but what is
+// fetched ahead.
+type Expected struct {
+	User       UserID   // who sent them
+	Pact       PactID   // "" when they are about no pact
+	Keys       []string // their idempotency keys
+	To         UserID   // whom they speak to; "" for nobody, or when it is not known
+	Subject    string   // of the notification that To will get
+	Checkin    string   // what they celebrate
+	Activity   string   // what they react to
+	Encourages bool
+}

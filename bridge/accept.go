@@ -139,16 +139,27 @@ func (op *operation) apply(tx Tx) error {
 
 // expect tells the store what is going to be asked.
 func (op *operation) expect() error {
-	if !op.bridge.cfg.Shared || op.cmds[0].Pact == "" {
+	cmd := &op.cmds[0]
+	if !op.bridge.cfg.Shared || cmd.Pact == "" && cmd.Kind != pactwire.CommandDirectMessage {
 		return nil
 	}
-	var keys []string
+	x := pactwire.Expected{User: cmd.Sender.UserID, Pact: cmd.Pact}
 	for i := range op.cmds {
 		if op.cmds[i].ID != "" {
-			keys = append(keys, op.cmds[i].ID)
+			x.Keys = append(x.Keys, op.cmds[i].ID)
 		}
 	}
-	return op.tx.Expect(op.cmds[0].Sender.UserID, op.cmds[0].Pact, keys)
+	switch cmd.Kind {
+	case pactwire.CommandCelebration:
+		x.To, x.Checkin = cmd.Celebration.Target, cmd.Celebration.CheckinID
+	case pactwire.CommandEncouragement:
+		x.To, x.Encourages = cmd.Encouragement.Target, true
+	case pactwire.CommandReaction:
+		x.Activity = cmd.Reaction.ActivityID
+	case pactwire.CommandDirectMessage:
+		x.To, x.Subject = cmd.User, aboutMessages(x.User)
+	}
+	return op.tx.Expect(x)
 }
 
 func (op *operation) run(i int) error {

@@ -256,8 +256,11 @@ func (op *operation) writeTo(cmd *pactwire.Command) (done pactwire.CommandDone, 
 		return done, err
 	}
 	return done, op.notify(pactwire.Notification{UserID: to, Type: pactwire.NotifyMessage, FromUserID: from.UserID,
-		FromUserName: from.DisplayName(), Subject: "message:" + string(from.UserID)}, pactwire.MessageData{MessageID: m.ID, Message: m.Text})
+		FromUserName: from.DisplayName(), Subject: aboutMessages(from.UserID)}, pactwire.MessageData{MessageID: m.ID, Message: m.Text})
 }
+
+// aboutMessages is the subject of the notification of a person's direct messages.
+func aboutMessages(from pactwire.UserID) string { return "message:" + string(from) }
 
 var errBlockedByYou = pactwire.Errorf(pactwire.Conflict, "you have blocked this person; unblock them first")
 

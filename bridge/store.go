@@ -10,9 +10,9 @@ import (
 // Tx is one transaction of the store as the bridge needs it. Calls are made one at a time.
 type Tx interface {
 	SocialTx
-	// Expect tells that commands of a user to a pact follow, under these keys, so that a store for which each read is a round
-	// trip can lock and fetch at once what they will ask for.
-	Expect(u pactwire.UserID, p pactwire.PactID, keys []string) error
+	// Expect tells what commands that follow are about, so that a store for which each read is a round trip can lock and fetch at
+	// once what they will ask for.
+	Expect(x pactwire.Expected) error
 	// ExpectOutcome tells likewise that what came of a user's journalled command follows: a refusal, with no check-in, or a
 	// check-in that these pacts are told of.
 	ExpectOutcome(u pactwire.UserID, command int64, c *pactwire.Checkin, pacts []pactwire.PactID) error
@@ -82,8 +82,8 @@ type SocialTx interface {
 	// Notification finds one of a person's by its id, UnreadAbout the unread one about a subject.
 	Notification(u pactwire.UserID, id string) (pactwire.Notification, bool, error)
 	UnreadAbout(u pactwire.UserID, subject string) (pactwire.Notification, bool, error)
-	// AddNotification puts one at the top of its owner's list, taking it away from where it stood. What exceeds
-	// pactwire.MaxNotifications goes at the bottom.
+	// AddNotification puts one at the top of its owner's list, taking it away from where it stood; who counts the unread ones
+	// then, has found it with UnreadAbout before. What exceeds pactwire.MaxNotifications goes at the bottom.
 	AddNotification(n pactwire.Notification) error
 	// MarkNotification changes whether one is unread, where it stands.
 	MarkNotification(u pactwire.UserID, id string, unread bool, at time.Time) error

@@ -18,10 +18,10 @@ type checkin struct {
 	dirty bool
 }
 
-func readCheckin(rows pgx.Row, first any) (c pactwire.Checkin, day int32, err error) {
+func readCheckin(rows pgx.Row, first ...any) (c pactwire.Checkin, day int32, err error) {
 	var media []byte
 	var created, updated int64
-	if err = rows.Scan(first, &c.ID, &c.PactID, &day, &c.Status, &c.Notes, &media, &created, &updated); err != nil {
+	if err = rows.Scan(append(first, &c.ID, &c.PactID, &day, &c.Status, &c.Notes, &media, &created, &updated)...); err != nil {
 		return c, 0, err
 	}
 	c.LocalDate, c.CreatedAt, c.UpdatedAt = dateOf(day), pactwire.Time(timeOf(created)), pactwire.Time(timeOf(updated))
@@ -110,31 +110,52 @@ func (t *Tx) redate(k userGoal, d pactwire.LocalDate, completed bool) {
 
 // CheckinByID finds a check-in by its id.
 func (t *Tx) CheckinByID(id string) (pactwire.Checkin, bool, error) {
-	var none pactwire.Checkin
-	if err := t.direct(); err != nil {
-		return none, false, err
-	}
-	var u pactwire.UserID
-	for range 2 { // whose it is, and once more when that person is locked
-		ok, err := t.one(`SELECT n.name FROM checkins c JOIN names n ON n.id = c.usr WHERE c.uid = $1`, []any{id}, &u)
-		if err != nil || !ok {
-			return none, false, err
+	k, known := t.places[id]
+	if !known {
+		if err := t.want(func(w *wants) { w.ready(); w.places[id] = none{} }); err != nil {
+			return pactwire.Checkin{}, false, err
 		}
-		if t.heads[userName(u)] != nil {
-			break
-		}
-		if err := t.hold(userName(u)); err != nil {
-			return none, false, err
+		k = t.places[id]
+	}
+	if k == nil {
+		return pactwire.Checkin{}, false, nil
+	}
+	c, err := t.checkin(*k)
+	if err != nil || !c.ok || c.c.ID != id {
+		return pactwire.Checkin{}, false, err
+	}
+	return c.c, true, nil
+}
+
+// queuePlaces asks whose check-ins, and of which days, ids are. What is read of a person who is locked by then holds.
+func (t *Tx) queuePlaces(b *pgx.Batch, w *wants) {
+	var ids []string
+	for id := range w.places {
+		if _, known := t.places[id]; !known {
+			t.places[id] = nil
+			ids = append(ids, id)
 		}
 	}
-	t.trips++
-	c, _, err := readCheckin(t.c.QueryRow(t.ctx, `SELECT gn.name, `+checkinColumns+` FROM checkins c JOIN names n ON n.id = c.pact
-		JOIN names gn ON gn.id = c.goal WHERE c.uid = $1`, id), &none.HabitGoalID)
-	if err != nil {
-		return none, false, t.fail(err)
+	if len(ids) == 0 {
+		return
 	}
-	c.UserID, c.HabitGoalID = u, none.HabitGoalID
-	return c, true, nil
+	b.Queue(`SELECT un.name, gn.name, `+checkinColumns+` FROM unnest($1::text[]) AS w (uid) JOIN checkins c ON c.uid = w.uid
+		JOIN names n ON n.id = c.pact JOIN names un ON un.id = c.usr JOIN names gn ON gn.id = c.goal`, ids).Query(func(rows pgx.Rows) error {
+		return each(rows, func() error {
+			var of userGoal
+			c, day, err := readCheckin(rows, &of.user, &of.goal)
+			if err != nil {
+				return err
+			}
+			k := userGoalDay{of, day}
+			t.places[c.ID] = &k
+			if t.checkins[k] == nil && t.heads[userName(of.user)] != nil {
+				c.UserID, c.HabitGoalID = of.user, of.goal
+				t.checkins[k] = &checkin{c: c, ok: true}
+			}
+			return nil
+		})
+	})
 }
 
 // DeleteCheckin removes a check-in. One that is not there is no error.

@@ -9,8 +9,8 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// What people say to each other is rare beside check-ins, so its functions run alone, statement by statement. All that is
-// read here belongs to a person who is locked first.
+// Connections that are made and ended, and read marks, are rare beside check-ins and what people say to each other (words.go), so
+// their functions run alone, statement by statement. All that is read here belongs to a person who is locked first.
 
 // people locks users and returns their numbers.
 func (t *Tx) people(users ...pactwire.UserID) ([]int64, error) {
@@ -31,97 +31,10 @@ func (t *Tx) people(users ...pactwire.UserID) ([]int64, error) {
 	return ids, nil
 }
 
-// Celebrated reports whether a person has celebrated a check-in.
-func (t *Tx) Celebrated(u pactwire.UserID, checkin string) (bool, error) {
-	ids, err := t.people(u)
-	if err != nil {
-		return false, err
-	}
-	var one int
-	return t.one(`SELECT 1 FROM celebrations WHERE usr = $1 AND checkin = $2`, []any{ids[0], checkin}, &one)
-}
+const connectionColumns = `n.name, coalesce(u.user_name, ''), c.status, c.blocked, c.asked, c.updated_at`
 
-// PutCelebrated notes that a person has celebrated a check-in.
-func (t *Tx) PutCelebrated(u pactwire.UserID, checkin string, at time.Time) error {
-	ids, err := t.people(u)
-	if err != nil {
-		return err
-	}
-	t.post(`INSERT INTO celebrations (usr, checkin, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, ids[0], checkin, millis(at))
-	return nil
-}
-
-// Encouragements counts those of a person for another on a local day.
-func (t *Tx) Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (n int, err error) {
-	number, err := dateNumber(day)
-	if err != nil {
-		return 0, err
-	}
-	ids, err := t.people(from, to)
-	if err != nil {
-		return 0, err
-	}
-	_, err = t.one(`SELECT n FROM encouragements WHERE usr = $1 AND target = $2 AND day = $3`, []any{ids[0], ids[1], number}, &n)
-	return n, err
-}
-
-// PutEncouragements sets the count of a day, and forgets that of another.
-func (t *Tx) PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate, n int) error {
-	number, err := dateNumber(day)
-	if err != nil {
-		return err
-	}
-	ids, err := t.people(from, to)
-	if err != nil {
-		return err
-	}
-	t.post(`INSERT INTO encouragements (usr, target, day, n) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (usr, target) DO UPDATE SET day = excluded.day, n = excluded.n`, ids[0], ids[1], number, n)
-	return nil
-}
-
-// Reaction is a person's emoji on an activity, "" for none.
-func (t *Tx) Reaction(activity string, u pactwire.UserID) (emoji string, err error) {
-	ids, err := t.people(u)
-	if err != nil {
-		return "", err
-	}
-	_, err = t.one(`SELECT emoji FROM reactions WHERE activity = $1 AND usr = $2`, []any{activity, ids[0]}, &emoji)
-	return emoji, err
-}
-
-// PutReaction sets a person's emoji on an activity; "" takes it away.
-func (t *Tx) PutReaction(activity string, u pactwire.UserID, emoji string) error {
-	ids, err := t.people(u)
-	if err != nil {
-		return err
-	}
-	if emoji == "" {
-		t.post(`DELETE FROM reactions WHERE activity = $1 AND usr = $2`, activity, ids[0])
-		return nil
-	}
-	t.post(`INSERT INTO reactions (activity, usr, emoji) VALUES ($1, $2, $3) ON CONFLICT (activity, usr) DO UPDATE SET emoji = excluded.emoji`,
-		activity, ids[0], emoji)
-	return nil
-}
-
-const selectConnections = `SELECT n.name, coalesce(u.user_name, ''), c.status, c.blocked, c.asked, c.updated_at
+const selectConnections = `SELECT ` + connectionColumns + `
 	FROM connections c JOIN names n ON n.id = c.other LEFT JOIN users u ON u.id = c.other `
-
-// Connection is u's side of how they stand to another.
-func (t *Tx) Connection(u, other pactwire.UserID) (c pactwire.Connection, ok bool, err error) {
-	ids, err := t.people(u, other)
-	if err != nil {
-		return c, false, err
-	}
-	var at int64
-	ok, err = t.one(selectConnections+`WHERE c.usr = $1 AND c.other = $2`, []any{ids[0], ids[1]},
-		&c.UserID, &c.UserName, &c.Status, &c.IsBlocked, &c.Asked, &at)
-	if ok {
-		c.UpdatedAt = pactwire.Time(timeOf(at))
-	}
-	return c, ok, err
-}
 
 // PutConnection writes u's side.
 func (t *Tx) PutConnection(u pactwire.UserID, c pactwire.Connection) error {
@@ -129,6 +42,7 @@ func (t *Tx) PutConnection(u pactwire.UserID, c pactwire.Connection) error {
 	if err != nil {
 		return err
 	}
+	delete(t.connections, pair{u, c.UserID})
 	t.post(`INSERT INTO connections (usr, other, status, blocked, asked, updated_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (usr, other) DO UPDATE SET status = excluded.status, blocked = excluded.blocked, asked = excluded.asked,
 			updated_at = excluded.updated_at`, ids[0], ids[1], c.Status, c.IsBlocked, c.Asked, millis(c.UpdatedAt.Std()))
@@ -171,26 +85,14 @@ func (d *DB) ReadConnections(ctx context.Context, u pactwire.UserID, status pact
 const notificationColumns = `uid, type, subject, unread, sender, sender_name, pact, count, data, created_at, updated_at`
 
 // Notification finds one of a person's by its id.
-func (t *Tx) Notification(u pactwire.UserID, id string) (pactwire.Notification, bool, error) {
-	return t.notification(u, `WHERE usr = $1 AND uid = $2`, id)
-}
-
-// UnreadAbout finds the unread one about a subject.
-func (t *Tx) UnreadAbout(u pactwire.UserID, subject string) (pactwire.Notification, bool, error) {
-	if subject == "" {
-		return pactwire.Notification{}, false, nil
-	}
-	return t.notification(u, `WHERE usr = $1 AND subject = $2 AND unread LIMIT 1`, subject)
-}
-
-func (t *Tx) notification(u pactwire.UserID, which, what string) (n pactwire.Notification, ok bool, err error) {
+func (t *Tx) Notification(u pactwire.UserID, id string) (n pactwire.Notification, ok bool, err error) {
 	ids, err := t.people(u)
 	if err != nil {
 		return n, false, err
 	}
 	n.UserID = u
 	var made, changed int64
-	ok, err = t.one(`SELECT `+notificationColumns+` FROM notifications `+which, []any{ids[0], what}, notificationFields(&n, &made, &changed)...)
+	ok, err = t.one(`SELECT `+notificationColumns+` FROM notifications WHERE usr = $1 AND uid = $2`, []any{ids[0], id}, notificationFields(&n, &made, &changed)...)
 	if !ok {
 		return pactwire.Notification{}, false, err
 	}
@@ -202,30 +104,13 @@ func notificationFields(n *pactwire.Notification, made, changed *int64) []any {
 	return []any{&n.ID, &n.Type, &n.Subject, &n.IsUnread, &n.FromUserID, &n.FromUserName, &n.PactID, &n.Count, (*[]byte)(&n.Data), made, changed}
 }
 
-// AddNotification puts one at the top of its owner's list, taking it away from where it stood.
-func (t *Tx) AddNotification(n pactwire.Notification) error {
-	ids, err := t.people(n.UserID)
-	if err != nil {
-		return err
-	}
-	user := ids[0]
-	t.post(`DELETE FROM notifications WHERE usr = $1 AND uid = $2`, user, n.ID)
-	t.post(`DELETE FROM notifications WHERE usr = $1 AND n <= (SELECT max(n) FROM notifications WHERE usr = $1) + 1 - $2`,
-		user, pactwire.MaxNotifications)
-	t.post(`INSERT INTO notifications (usr, n, `+notificationColumns+`)
-		SELECT $1, coalesce(max(n), 0) + 1, $2, $3, $4, $5::boolean, $6, $7, $8, $9::integer, $10::bytea, $11::bigint, $12::bigint
-		FROM notifications WHERE usr = $1`,
-		user, n.ID, string(n.Type), n.Subject, n.IsUnread, string(n.FromUserID), n.FromUserName, string(n.PactID), n.Count, []byte(n.Data),
-		millis(n.CreatedAt.Std()), millis(n.UpdatedAt.Std()))
-	return nil
-}
-
 // MarkNotification changes whether one is unread.
 func (t *Tx) MarkNotification(u pactwire.UserID, id string, unread bool, at time.Time) error {
 	ids, err := t.people(u)
 	if err != nil {
 		return err
 	}
+	t.notified = newNotified()
 	t.post(`UPDATE notifications SET unread = $3, updated_at = $4 WHERE usr = $1 AND uid = $2`, ids[0], id, unread, millis(at))
 	return nil
 }
@@ -238,16 +123,6 @@ func (t *Tx) ReadAllNotifications(u pactwire.UserID, at time.Time) (int, error) 
 	}
 	n, err := t.exec(`UPDATE notifications SET unread = false, updated_at = $2 WHERE usr = $1 AND unread`, ids[0], millis(at))
 	return int(n), err
-}
-
-// CountUnread counts a person's unread notifications.
-func (t *Tx) CountUnread(u pactwire.UserID) (n int, err error) {
-	ids, err := t.people(u)
-	if err != nil {
-		return 0, err
-	}
-	_, err = t.one(`SELECT count(*) FROM notifications WHERE usr = $1 AND unread`, []any{ids[0]}, &n)
-	return n, err
 }
 
 // ReadNotifications is a page of a person's notifications, the newest first, and how many are unread in all.

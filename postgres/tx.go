@@ -54,8 +54,9 @@ type memory struct {
 	said      map[said]bool
 	received  map[pactwire.Inbound]bool
 	dues      map[string]due
-	numbers   []int64
-	used      int // of numbers
+	social
+	numbers []int64
+	used    int // of numbers
 
 	log   []logRow
 	puts  []*command // journalled
@@ -95,7 +96,7 @@ func (t *Tx) forgetAll() {
 		active: map[userGoal][]pactwire.PactID{}, dates: map[userGoal][]pactwire.LocalDate{},
 		recent: map[userGoal]int32{}, checkins: map[userGoalDay]*checkin{}, announced: map[userGoal]*announced{},
 		streaks: map[userGoal]pactwire.StreakRow{}, tellable: map[int64]bool{}, pending: map[int64]bool{}, received: map[pactwire.Inbound]bool{}, dues: map[string]due{},
-		seen: map[userGoalDay]*seenCheckin{}, said: map[said]bool{},
+		seen: map[userGoalDay]*seenCheckin{}, said: map[said]bool{}, social: newSocial(),
 		log: t.log[:0], puts: t.puts[:0], posts: t.posts[:0], numbers: t.numbers[:0],
 	}
 	t.locked, t.highest = map[int64]struct{}{}, 0
@@ -167,6 +168,7 @@ func (t *Tx) exec(sql string, args ...any) (rows int64, err error) {
 	clear(t.checkins)
 	clear(t.seen)
 	clear(t.said)
+	t.social = newSocial()
 	return tag.RowsAffected(), nil
 }
 
@@ -213,34 +215,43 @@ func (t *Tx) back(m mark) {
 	t.undo, t.log, t.puts, t.posts, t.used = t.undo[:m.undo], t.log[:m.log], t.puts[:m.puts], t.posts[:m.posts], m.used
 }
 
-// Expect tells that commands of a user to a pact follow, under these keys, so that all they usually need is fetched at once.
-func (t *Tx) Expect(u pactwire.UserID, p pactwire.PactID, keys []string) error {
-	known := t.heads[userName(u)] != nil && t.heads[pactName(p)] != nil
-	for _, key := range keys {
-		known = known && t.commands[commandKey{u, key}] != nil
-	}
-	if known || t.alone {
+// Expect tells what commands that follow are about, so that all they usually need is fetched at once.
+func (t *Tx) Expect(x pactwire.Expected) error {
+	if t.alone || t.expected(&x) {
 		return nil
 	}
 	return t.want(func(w *wants) {
-		w.lock(userName(u))
-		w.pact(p)
-		w.users[u] = struct{}{}
-		for _, key := range keys {
-			w.commands[commandKey{u, key}] = struct{}{}
+		w.lock(userName(x.User))
+		w.users[x.User] = none{}
+		for _, key := range x.Keys {
+			w.commands[commandKey{x.User, key}] = none{}
 		}
-		w.numbers += len(keys)
-		h, ok := t.d.hints[p]
+		w.numbers += len(x.Keys)
+		w.words(&x)
+		if x.Pact == "" {
+			return
+		}
+		w.pact(x.Pact)
+		h, ok := t.d.hints[x.Pact]
 		if !ok {
 			return
 		}
-		k := userGoal{u, h.goal}
-		w.goals[h.goal] = struct{}{}
-		w.active[k], w.dates[k], w.recent[k] = struct{}{}, struct{}{}, struct{}{}
-		for _, other := range h.shares[u] {
+		k := userGoal{x.User, h.goal}
+		w.goals[h.goal] = none{}
+		w.active[k], w.dates[k], w.recent[k] = none{}, none{}, none{}
+		for _, other := range h.shares[x.User] {
 			w.pact(other)
 		}
 	})
+}
+
+// expected reports whether that was fetched already.
+func (t *Tx) expected(x *pactwire.Expected) bool {
+	known := t.heads[userName(x.User)] != nil && (x.Pact == "" || t.heads[pactName(x.Pact)] != nil)
+	for _, key := range x.Keys {
+		known = known && t.commands[commandKey{x.User, key}] != nil
+	}
+	return known && t.wordsKnown(x)
 }
 
 // hint is what a pact was about when it was last read; it decides nothing but what is fetched ahead.

@@ -33,7 +33,8 @@ type wants struct {
 	said      map[said]none
 	received  map[pactwire.Inbound]none
 	dues      map[string]none
-	numbers   int
+	wantedWords
+	numbers int
 }
 
 func (w *wants) ready() {
@@ -44,6 +45,7 @@ func (w *wants) ready() {
 	w.commands, w.users, w.pacts, w.goals = map[commandKey]none{}, map[pactwire.UserID]none{}, map[pactwire.PactID]none{}, map[pactwire.GoalID]none{}
 	w.active, w.dates, w.recent, w.announced = map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}, map[userGoal]none{}
 	w.received, w.dues = map[pactwire.Inbound]none{}, map[string]none{}
+	w.wantedWords = newWantedWords()
 	w.checkins, w.tellable, w.pending = map[userGoalDay]none{}, map[int64]none{}, map[int64]none{}
 	w.seen, w.said = map[userGoalDay]none{}, map[said]none{}
 }
@@ -214,6 +216,7 @@ func (t *Tx) queueReads(b *pgx.Batch, w *wants) {
 	t.queueCheckins(b, w)
 	t.queueAnnounced(b, w)
 	t.queueSeen(b, w)
+	t.queueWords(b, w)
 }
 
 func (t *Tx) queueUsers(b *pgx.Batch, w *wants) {

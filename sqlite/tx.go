@@ -112,7 +112,7 @@ func (s *stmt) colDate(i int32) pactwire.LocalDate {
 }
 
 // Expect has nothing to do: a read costs no round trip here.
-func (t *Tx) Expect(pactwire.UserID, pactwire.PactID, []string) error { return nil }
+func (t *Tx) Expect(pactwire.Expected) error { return nil }
 
 // ExpectOutcome has nothing to do either.
 func (t *Tx) ExpectOutcome(pactwire.UserID, int64, *pactwire.Checkin, []pactwire.PactID) error {

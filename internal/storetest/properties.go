@@ -13,6 +13,7 @@ import (
 
 var propertyTests = []test{
 	{"Promise 3: seq is gap-free whatever fails", testPromise3SeqIsGapFree},
+	{"what is said in one batch is as if it came one by one", testWordsInOneBatch},
 }
 
 // testPromise3SeqIsGapFree drives a store with random batches, failures, pruning and kills beside a model of it.

@@ -110,6 +110,12 @@ func (c *commit) change(ch *pactwire.Change) error {
 	c.news = append(c.news, pact)
 	c.states = append(c.states, pact.ID)
 	switch ch.Kind {
+	case pactwire.ChangeDeclined, pactwire.ChangeJoined:
+		if err := c.answered(ch.Member, invitationTo(pact.ID)); err != nil {
+			return err
+		}
+	}
+	switch ch.Kind {
 	case pactwire.ChangeLeft, pactwire.ChangeDeclined, pactwire.ChangeJoined:
 		// Who joined had an invitation to be pushed about, if anything.
 		return c.pushOver(ch.Member, pact.ID)

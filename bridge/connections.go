@@ -197,6 +197,11 @@ func (r *relation) write(cmd *pactwire.Command) error {
 	if err := op.event(r.me, &pactwire.Event{Type: r.event, CommandID: commandID(cmd)}, pactwire.ConnectionChanged{Connection: r.mine}); err != nil {
 		return err
 	}
+	if s := r.mine.Status; s == pactwire.ConnectionAccepted || s == pactwire.ConnectionDeclined {
+		if err := op.answered(r.me, requestOfUser(r.them)); err != nil {
+			return err
+		}
+	}
 	if !r.tellThem {
 		return nil
 	}
@@ -214,7 +219,7 @@ func (r *relation) write(cmd *pactwire.Command) error {
 		n.Type = pactwire.NotifyConnectionAccepted
 	case r.event == pactwire.EventConnectionCreated:
 		n.Type = pactwire.NotifyConnectionRequest
-		n.Subject = "request:" + string(r.me) // asked again, it is still one question
+		n.Subject = requestOfUser(r.me)
 	default:
 		return nil
 	}

@@ -66,6 +66,23 @@ func (op *operation) mark(cmd *pactwire.Command) (done pactwire.CommandDone, err
 	return done, op.told(n, pactwire.EventNotificationUpdated, commandID(cmd))
 }
 
+// answered marks the notification of a question as read, since its owner has answered it.
+func (c *commit) answered(u pactwire.UserID, subject string) error {
+	n, ok, err := c.tx.UnreadAbout(u, subject)
+	if err != nil || !ok {
+		return err
+	}
+	if err := c.tx.MarkNotification(u, n.ID, false, c.now); err != nil {
+		return err
+	}
+	n.IsUnread, n.UpdatedAt = false, pactwire.Time(c.now)
+	return c.told(n, pactwire.EventNotificationUpdated, nil)
+}
+
+// Subjects of questions: asked again, each is still one.
+func invitationTo(p pactwire.PactID) string  { return "invitation:" + string(p) }
+func requestOfUser(u pactwire.UserID) string { return "request:" + string(u) }
+
 // milestone tells a person of a milestone of theirs.
 func (c *commit) milestone(u pactwire.UserID, command *string, data pactwire.MilestoneData) error {
 	if err := c.event(u, &pactwire.Event{Type: pactwire.EventStreakMilestone, CommandID: command}, data); err != nil {
@@ -92,8 +109,8 @@ func (c *commit) invited(ch *pactwire.Change) error {
 	if err := c.event(ch.Member, &pactwire.Event{Type: pactwire.EventPactInvitation}, data); err != nil {
 		return err
 	}
-	return c.notify(pactwire.Notification{UserID: ch.Member, Type: pactwire.NotifyPactInvitation, FromUserID: ch.User, FromUserName: ch.UserName,
-		PactID: ch.Pact.ID}, aboutPact{ch.Pact.ID, ch.Pact.HabitGoalID, ch.Pact.HabitName})
+	return c.notify(pactwire.Notification{UserID: ch.Member, Type: pactwire.NotifyPactInvitation, Subject: invitationTo(ch.Pact.ID),
+		FromUserID: ch.User, FromUserName: ch.UserName, PactID: ch.Pact.ID}, aboutPact{ch.Pact.ID, ch.Pact.HabitGoalID, ch.Pact.HabitName})
 }
 
 // Notifications reads a page of the caller's notifications, the newest first.

@@ -381,14 +381,14 @@ func TestNotificationsAreForOnesOwnAffairs(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %d", x.Type, x.FromUserID, x.Count))
 	}
 	want := []string{"connection_request carol 1", "message alice 2", "encouragement alice 1", "celebration alice 1", "pact_invitation alice 1"}
-	if !slices.Equal(got, want) || page.UnreadCount != 5 || page.HasMore {
+	if !slices.Equal(got, want) || page.UnreadCount != 3 || page.HasMore {
 		t.Errorf("%v, %d unread, want %v", got, page.UnreadCount, want)
 	}
 	var changed pactwire.NotificationChanged
-	if c := n.told.last(t, "bob", pactwire.EventNotificationCreated, &changed); c != 5 || changed.UnreadCount != 5 || !changed.IsUnread {
+	if c := n.told.last(t, "bob", pactwire.EventNotificationCreated, &changed); c != 5 || changed.UnreadCount != 4 || !changed.IsUnread {
 		t.Errorf("%d created, the last %+v", c, changed)
 	}
-	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &changed); c != 1 || changed.Count != 2 || changed.UnreadCount != 4 {
+	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &changed); c != 3 || changed.Type != pactwire.NotifyConnectionRequest || changed.IsUnread || changed.UnreadCount != 3 {
 		t.Errorf("%d updated, the last %+v", c, changed)
 	}
 	if page, err = n.bridge.Notifications(t.Context(), carol, pactwire.NotificationQuery{}); err != nil || len(page.Items) != 1 || page.Items[0].Type != pactwire.NotifyConnectionAccepted {
@@ -396,6 +396,49 @@ func TestNotificationsAreForOnesOwnAffairs(t *testing.T) {
 	}
 	if page, err = n.bridge.Notifications(t.Context(), alice, pactwire.NotificationQuery{}); err != nil || len(page.Items) != 0 {
 		t.Errorf("alice has %+v, %v", page, err)
+	}
+}
+
+// TestWhoAnswersHasReadTheQuestion: an invitation and a request to connect are no news any more once they are answered, either
+// way; asked again, they are.
+func TestWhoAnswersHasReadTheQuestion(t *testing.T) {
+	n := newNode(t)
+	goal := pactOf(t, n.service, alice).HabitGoalID
+	unread := func(want ...string) {
+		t.Helper()
+		page, err := n.bridge.Notifications(t.Context(), bob, pactwire.NotificationQuery{Unread: true})
+		var got []string
+		for _, x := range page.Items {
+			got = append(got, string(x.Type))
+		}
+		if err != nil || !slices.Equal(got, want) || page.UnreadCount != len(want) {
+			t.Errorf("unread: %v of %d, %v; want %v", got, page.UnreadCount, err, want)
+		}
+	}
+	for _, answer := range []pactwire.PactAction{pactwire.ActAccept, pactwire.ActDecline} {
+		p, err := n.service.CreatePact(t.Context(), alice, pactwire.PactInput{HabitGoalID: goal, PartnerUserIDs: []pactwire.UserID{"bob", "carol"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unread("pact_invitation")
+		if _, err := n.service.Act(t.Context(), carol, p.ID, answer); err != nil {
+			t.Fatal(err)
+		}
+		unread("pact_invitation") // that was somebody else's answer
+		if _, err := n.service.Act(t.Context(), bob, p.ID, answer); err != nil {
+			t.Fatal(err)
+		}
+		unread()
+		var changed pactwire.NotificationChanged
+		if n.told.last(t, "bob", pactwire.EventNotificationUpdated, &changed); changed.PactID != p.ID || changed.IsUnread || changed.UnreadCount != 0 {
+			t.Errorf("his devices were told %+v", changed)
+		}
+	}
+	for _, answer := range []pactwire.ConnectionAction{pactwire.ConnectionDecline, pactwire.ConnectionAccept} {
+		n.must(t, step(carol, "bob", pactwire.ConnectionRequest))
+		unread("connection_request")
+		n.must(t, step(bob, "carol", answer))
+		unread()
 	}
 }
 
@@ -420,7 +463,7 @@ func TestReadMarksReachAllDevicesThroughTheInbox(t *testing.T) {
 		t.Error("the second mark is none")
 	}
 	var changed pactwire.NotificationChanged
-	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &changed); c != 1 || changed.ID != one || changed.IsUnread || changed.UnreadCount != 3 {
+	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &changed); c != 2 || changed.ID != one || changed.IsUnread || changed.UnreadCount != 2 {
 		t.Errorf("%d: %+v", c, changed)
 	}
 	n.must(t, mark(pactwire.NotificationCommand{ID: one, Unread: true}))
@@ -429,7 +472,7 @@ func TestReadMarksReachAllDevicesThroughTheInbox(t *testing.T) {
 		t.Error("nothing was unread")
 	}
 	var all pactwire.NotificationsMarked
-	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &all); c != 3 || !all.All || all.IsUnread || all.UnreadCount != 0 {
+	if c := n.told.last(t, "bob", pactwire.EventNotificationUpdated, &all); c != 4 || !all.All || all.IsUnread || all.UnreadCount != 0 {
 		t.Errorf("%d: %+v", c, all)
 	}
 	if page, err = n.bridge.Notifications(t.Context(), bob, pactwire.NotificationQuery{Unread: true}); err != nil || len(page.Items) != 0 || page.UnreadCount != 0 {

@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,29 +13,40 @@ import (
 	"github.com/pactwire/pactwire/internal/testkit"
 )
 
-// barrier holds the requests of nodes until it is opened.
+// barrier holds requests until it is opened, or whoever made them is gone.
 type barrier struct {
 	mu   sync.Mutex
-	open chan struct{}
-	held map[string]int // by path: how many came while it was closed
+	open chan struct{}  // nil while it is open
+	held map[string]int // by path
 }
 
-func (b *barrier) hold(path string) {
+func (b *barrier) hold(ctx context.Context, path string) {
+	open := b.enter(path)
+	if open == nil {
+		return
+	}
+	select {
+	case <-open:
+	case <-ctx.Done():
+	}
 	b.mu.Lock()
-	open := b.open
-	if open != nil {
+	defer b.mu.Unlock()
+	b.held[path]--
+}
+
+func (b *barrier) enter(path string) chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.open != nil {
 		b.held[path]++
 	}
-	b.mu.Unlock()
-	if open != nil {
-		<-open
-	}
+	return b.open
 }
 
 func (b *barrier) shut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.open, b.held = make(chan struct{}), map[string]int{}
+	b.open = make(chan struct{})
 }
 
 // lift opens it for those who wait and for all who come.
@@ -57,7 +69,7 @@ func (b *barrier) holds(path string) bool {
 // of it is killed.
 func TestTwoNodesPushOnce(t *testing.T) {
 	t.Parallel()
-	var gate barrier
+	gate := &barrier{held: map[string]int{}}
 	r := receive(t)
 	r.hold = gate.hold
 	t.Cleanup(gate.lift)
@@ -101,6 +113,7 @@ func TestTwoNodesPushOnce(t *testing.T) {
 	testkit.Eventually(t, limit, "both nodes are at it", func() bool { return gate.holds("/a") && gate.holds("/b") })
 	a.Kill()
 	start := time.Now()
+	testkit.Eventually(t, limit, "what it was sending is lost", func() bool { return !gate.holds("/a") })
 	gate.lift()
 	testkit.Eventually(t, limit, "all are pushed", pushed)
 	t.Logf("the other node had sent all after %v", time.Since(start))

@@ -38,7 +38,7 @@ type attempt struct {
 // receiver is the webhook. It answers with the codes it was given, one an attempt, and 204 when they are used up.
 type receiver struct {
 	url   string
-	hold  func(path string) // before an answer; nil = answer at once
+	hold  func(ctx context.Context, path string) // before an answer; nil = answer at once
 	mu    sync.Mutex
 	codes []int
 	got   []attempt
@@ -71,7 +71,7 @@ func receive(t *testing.T, codes ...int) *receiver {
 		hold := r.hold
 		r.mu.Unlock()
 		if hold != nil {
-			hold(req.URL.Path)
+			hold(req.Context(), req.URL.Path)
 		}
 		if req.Context().Err() != nil {
 			return // nobody waits for an answer any more

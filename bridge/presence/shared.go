@@ -65,6 +65,7 @@ type spoken struct {
 	version  uint64                  // at least that of any announcement before
 	loaded   bool                    // the store was asked for version
 	queued   bool
+	out      bool // status is offline because they said so, on a connection that stands here
 	alone    bool // told was announced here without asking the board
 	revive   bool // the board has forgotten that the person was there
 }
@@ -141,7 +142,7 @@ func (s *Shared) heard(p pactwire.Presence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.person(p.UserID)
-	x.status = p.Status
+	x.status, x.out = p.Status, p.LoggedOut
 	if p.UserName != "" {
 		x.name = p.UserName
 	}

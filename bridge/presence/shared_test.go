@@ -95,7 +95,11 @@ func (w *town) want(what ...string) {
 	synctest.Wait()
 	var got []string
 	for _, p := range w.take() {
-		got = append(got, fmt.Sprint(p.UserID, " ", p.Status))
+		how := ""
+		if p.LoggedOut {
+			how = " by their word"
+		}
+		got = append(got, fmt.Sprint(p.UserID, " ", p.Status, how))
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, what) {
@@ -154,6 +158,29 @@ func TestPromise6PresenceIsTrueOverNodes(t *testing.T) {
 		}
 		wait(time.Hour)
 		w.want()
+	})
+	runTown(t, "who says offline is told from who vanishes", func(t *testing.T, w *town) {
+		a, b := w.nodes["a/1"], w.nodes["b/1"]
+		a.Arrive(conn("alice", "phone", 1))
+		b.Arrive(conn("alice", "web", 2))
+		w.want("alice active")
+		a.Say(conn("alice", "phone", 1), offline)
+		w.want()
+		b.Say(conn("alice", "web", 2), offline)
+		w.want("alice offline by their word")
+		b.Say(conn("alice", "web", 2), away)
+		w.want("alice away")
+		w.board.forget()
+		w.reset()
+		b.Say(conn("alice", "web", 2), offline) // waits until all have repeated their words
+		w.want()
+		wait(time.Minute)
+		w.want("alice offline by their word")
+		a.Say(conn("alice", "phone", 1), pactwire.PresenceActive)
+		w.want("alice active")
+		a.Leave(conn("alice", "phone", 1))
+		wait(grace)
+		w.want("alice offline")
 	})
 	runTown(t, "moving to another node announces nothing", func(t *testing.T, w *town) {
 		a, b := w.nodes["a/1"], w.nodes["b/1"]

@@ -173,11 +173,14 @@ func (s *Shared) words(batch []*spoken) []pactwire.Word {
 	return words
 }
 
-// announce makes what is told of a person, and has it saved. Under s.mu.
+// announce makes what is told of a person, and has it saved. Why they are gone is the reason of the node whose word made them so.
+// Under s.mu.
 func (s *Shared) announce(x *spoken, what pactwire.Said) pactwire.Presence {
 	s.keep(x.user, what)
 	x.told, x.version = what.Status, what.Version
-	return view(rowOf(x.user, what), x.name, what.Status)
+	p := view(rowOf(x.user, what), x.name, what.Status)
+	p.LoggedOut = x.out && what.Status == pactwire.PresenceOffline
+	return p
 }
 
 func rowOf(u pactwire.UserID, what pactwire.Said) pactwire.Seen {

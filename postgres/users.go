@@ -113,6 +113,10 @@ func (t *Tx) TouchUser(u pactwire.UserID, userNameOf string, at time.Time) error
 	}
 	was := *row
 	t.change(func() { *row = was })
+	if was.ok { // their pacts look different now, which other nodes find as any change
+		t.post(`UPDATE pacts SET changed = pg_current_xact_id() WHERE status IN ('pending', 'active')
+			AND id IN (SELECT m.pact FROM members m WHERE m.usr = $1)`, t.heads[userName(u)].id)
+	}
 	now.UserName = userNameOf
 	row.u, row.ok, row.dirty, row.made = now, true, true, at
 	return nil

@@ -113,7 +113,10 @@ func (b *Bridge) pactUpdated(ctx context.Context, id string, d *webhookData) err
 	if !pactwire.ValidID(d.PactID) {
 		return pactwire.FieldErrorf("data.pactId", "pact.updated names its pact in data.pactId")
 	}
-	for range rereadings {
+	for n := range rereadings {
+		if !comeApart(ctx, n) {
+			return ctx.Err()
+		}
 		read := b.members.begin()
 		pact, err := b.members.Look(ctx, d.PactID)
 		if code := pactwire.CodeOf(err); code == pactwire.NotFound || code == pactwire.Denied {

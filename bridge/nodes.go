@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"math/rand/v2"
+	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -26,8 +28,17 @@ func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID, pub Publisher)
 	return b.members.relearn(ctx, id, pub)
 }
 
-// rereadings bounds how often one call reads a pact that changes here meanwhile.
-const rereadings = 5
+// rereadings bounds how often one call reads a pact that changes meanwhile. Where several nodes do so because of each other,
+// they come apart by a pause of up to firstPause, which doubles.
+const (
+	rereadings = 8
+	firstPause = 5 * time.Millisecond
+)
+
+// comeApart pauses before a reading that is not the first, and reports whether to go on.
+func comeApart(ctx context.Context, n int) bool {
+	return n == 0 || pause(ctx, rand.N(firstPause<<n))
+}
 
 func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {
 	for range rereadings {

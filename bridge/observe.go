@@ -153,7 +153,7 @@ func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
 // gone, and that one began or ended. Of a pact that is seen for the first time nothing is written but the invitations that
 // stand. Where something was recorded since the reading began, nobody knows which is newer: that pact is read again.
 func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading) (failed error) {
-	for range rereadings {
+	for n := range rereadings {
 		var news []pactwire.Pact
 		for i := range pacts {
 			if !b.notices.same(&pacts[i]) {
@@ -175,6 +175,9 @@ func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading
 		})
 		if err != nil {
 			return err
+		}
+		if len(unclear) > 0 && !comeApart(ctx, n+1) {
+			return ctx.Err()
 		}
 		pacts, read = nil, b.members.begin()
 		for _, id := range unclear {

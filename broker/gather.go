@@ -34,13 +34,15 @@ func (g *gather) run() {
 func (g *gather) take() *sock {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.next == len(g.socks) {
-		g.socks, g.next = g.socks[:0], 0
+	if len(g.socks) == 0 { // what was taken never fills more than half
 		g.hands--
 		return nil
 	}
 	s := g.socks[g.next]
 	g.socks[g.next] = nil
-	g.next++
+	if g.next++; g.next > len(g.socks)/2 {
+		g.socks = g.socks[:copy(g.socks, g.socks[g.next:])]
+		g.next = 0
+	}
 	return s
 }

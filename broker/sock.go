@@ -121,10 +121,14 @@ func (s *sock) offer(p []byte) (n int, err error) {
 	return len(p), nil
 }
 
-// writeGathered offers what has gathered to the kernel, without waiting.
+// writeGathered offers what has gathered to the kernel, without waiting. What is not taken is left to a flusher.
 func (s *sock) writeGathered() {
 	s.mu.Lock()
-	if s.raw != nil && s.state != sockClosed {
+	if s.state == sockClosed {
+		s.mu.Unlock()
+		return
+	}
+	if s.raw != nil {
 		n, err := writeRaw(s.raw, s.spill[s.off:])
 		if err != nil {
 			s.mu.Unlock()
@@ -133,15 +137,31 @@ func (s *sock) writeGathered() {
 		}
 		s.off += n
 		s.pending.Store(int64(len(s.spill) - s.off))
+		if s.off == len(s.spill) {
+			s.emptied()
+			return
+		}
 	}
-	waits := s.state != sockClosed && s.off < len(s.spill)
 	s.mu.Unlock()
-	if !waits {
-		s.flush() // finds nothing to wait for
-		return
-	}
 	s.srv.metrics.spills.Inc()
 	go s.flush()
+}
+
+// emptied ends the work on a spill of which nothing is left. It is called under s.mu, and unlocks it.
+func (s *sock) emptied() {
+	// The buffer is let go: most connections never need it again.
+	s.spill, s.off = nil, 0
+	if s.state == sockClosing {
+		s.mu.Unlock()
+		_ = s.Close()
+		return
+	}
+	s.flusher = false
+	drained := s.drained
+	s.mu.Unlock()
+	if drained != nil {
+		drained()
+	}
 }
 
 // flush gives the spill to the kernel until it is empty or the connection ends.
@@ -153,19 +173,7 @@ func (s *sock) flush() {
 			s.mu.Unlock()
 			return
 		case s.off == len(s.spill):
-			// The buffer is let go: most connections never need it again.
-			s.spill, s.off = nil, 0
-			if s.state == sockClosing {
-				s.mu.Unlock()
-				_ = s.Close()
-				return
-			}
-			s.flusher = false
-			drained := s.drained
-			s.mu.Unlock()
-			if drained != nil {
-				drained()
-			}
+			s.emptied()
 			return
 		}
 		// Appending leaves this part of the buffer alone, and only this goroutine moves it.

@@ -46,7 +46,9 @@ func (c *Client) readBeat(v any) (b pactwire.Beat, err error) {
 	if !ok || len(a) != 3 {
 		return b, fmt.Errorf("redis: beat answered %v", v)
 	}
-	b.Known = a[0] == int64(1)
+	if b.Known = a[0] == int64(1); !b.Known {
+		c.prolonged.clear() // all may have been forgotten
+	}
 	now := number(a[1])
 	list, _ := a[2].([]any)
 	for i := 0; i+1 < len(list); i += 2 {
@@ -152,6 +154,12 @@ func (p *prolonged) due(addr string, now time.Time, every time.Duration) bool {
 	}
 	p.at[addr] = now
 	return true
+}
+
+func (p *prolonged) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.at)
 }
 
 // Send puts one message into the inbox of each node named.

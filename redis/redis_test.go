@@ -121,6 +121,24 @@ func TestEveryKeyHasATimeToLive(t *testing.T) {
 	}
 }
 
+func TestAnInboxEndsThoughItsNodeDiedAsRedisForgot(t *testing.T) {
+	r := testkit.Redis(t)
+	a := open(t, r.URL(), "a/1")
+	send := func() {
+		t.Helper()
+		must(a.Beat(t.Context()))(t)
+		if err := a.Send(t.Context(), map[string][]byte{"b/1": []byte("m")}); err != nil {
+			t.Fatal(err)
+		}
+		if ttl := r.Do("TTL", "pactwire:inbox:{b/1}"); strings.HasPrefix(ttl, "-") {
+			t.Errorf("it stays for ever (%s)", ttl)
+		}
+	}
+	send()
+	r.FlushAll()
+	send()
+}
+
 func TestALeaseEndsWithoutBeats(t *testing.T) {
 	r := testkit.Redis(t)
 	a, b := open(t, r.URL(), "a/1"), open(t, r.URL(), "b/1")

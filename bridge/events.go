@@ -115,7 +115,7 @@ func (b *Bridge) pactUpdated(ctx context.Context, id string, d *webhookData) err
 	}
 	for n := range rereadings {
 		if !comeApart(ctx, n) {
-			return ctx.Err()
+			break
 		}
 		read := b.members.begin()
 		pact, err := b.members.Look(ctx, d.PactID)

@@ -153,7 +153,22 @@ func (b *Bridge) Saw(ctx context.Context, pact pactwire.Pact) error {
 // gone, and that one began or ended. Of a pact that is seen for the first time nothing is written but the invitations that
 // stand. Where something was recorded since the reading began, nobody knows which is newer: that pact is read again.
 func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading) (failed error) {
+	var unclear []pactwire.PactID
 	for n := range rereadings {
+		if n > 0 {
+			if !comeApart(ctx, n) {
+				break
+			}
+			pacts, read = nil, b.members.begin()
+			for _, id := range unclear {
+				p, err := b.members.Look(ctx, id)
+				if err != nil {
+					failed = errors.Join(failed, err)
+					continue
+				}
+				pacts = append(pacts, p)
+			}
+		}
 		var news []pactwire.Pact
 		for i := range pacts {
 			if !b.notices.same(&pacts[i]) {
@@ -163,7 +178,6 @@ func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading
 		if len(news) == 0 {
 			return failed
 		}
-		var unclear []pactwire.PactID
 		err := b.commit(ctx, func(c *commit) error {
 			for i := range news {
 				if err := c.saw(news[i], read); err != nil {
@@ -175,18 +189,6 @@ func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading
 		})
 		if err != nil {
 			return err
-		}
-		if len(unclear) > 0 && !comeApart(ctx, n+1) {
-			return ctx.Err()
-		}
-		pacts, read = nil, b.members.begin()
-		for _, id := range unclear {
-			p, err := b.members.Look(ctx, id)
-			if err != nil {
-				failed = errors.Join(failed, err)
-				continue
-			}
-			pacts = append(pacts, p)
 		}
 	}
 	return errors.Join(failed, errUnclear)

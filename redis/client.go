@@ -44,6 +44,7 @@ type Client struct {
 	conns atomic.Int64            // connections of inbox so far
 
 	prolonged prolonged
+	routes    routes
 }
 
 // quiet drops what go-redis would print: who calls hears of each error, and says it once.

@@ -17,5 +17,8 @@ func peopleKey(addr string) string { return "pactwire:people:{" + addr + "}" }
 // empty.
 func routeKey(u pactwire.UserID) string { return "pactwire:route:{" + string(u) + "}" }
 
+// versionsKey is a hash: of each group of users, the version of their routes.
+const versionsKey = "pactwire:routes"
+
 // presenceKey is a hash: what each node says of a person, and what they say together.
 func presenceKey(u pactwire.UserID) string { return "pactwire:presence:{" + string(u) + "}" }

@@ -92,47 +92,6 @@ func (c *Client) Remove(ctx context.Context, addr string) error {
 	})
 }
 
-// Here says that users are connected to this node.
-func (c *Client) Here(ctx context.Context, users []pactwire.UserID) error {
-	return c.pipelined(ctx, len(users), func(p goredis.Pipeliner, i int) {
-		p.SAdd(ctx, routeKey(users[i]), c.cfg.Addr)
-		p.PExpire(ctx, routeKey(users[i]), keep)
-	})
-}
-
-// Gone says that users are not connected to this node any more.
-func (c *Client) Gone(ctx context.Context, users []pactwire.UserID) error {
-	return c.pipelined(ctx, len(users), func(p goredis.Pipeliner, i int) { p.SRem(ctx, routeKey(users[i]), c.cfg.Addr) })
-}
-
-// Forget removes addresses of nodes that are no more from users' routes.
-func (c *Client) Forget(ctx context.Context, stale map[pactwire.UserID][]string) error {
-	users := make([]pactwire.UserID, 0, len(stale))
-	for u := range stale {
-		users = append(users, u)
-	}
-	return c.pipelined(ctx, len(users), func(p goredis.Pipeliner, i int) {
-		for _, addr := range stale[users[i]] {
-			p.SRem(ctx, routeKey(users[i]), addr)
-		}
-	})
-}
-
-// Routes tells at which nodes each user is connected. Addresses may be of nodes that are no more.
-func (c *Client) Routes(ctx context.Context, users []pactwire.UserID) ([][]string, error) {
-	cmds := make([]*goredis.StringSliceCmd, len(users))
-	if err := c.pipelined(ctx, len(users), func(p goredis.Pipeliner, i int) {
-		cmds[i] = p.SMembers(ctx, routeKey(users[i]))
-	}); err != nil {
-		return nil, err
-	}
-	routes := make([][]string, len(users))
-	for i, cmd := range cmds {
-		routes[i] = cmd.Val()
-	}
-	return routes, nil
-}
-
 // prolonged says when the inbox of each node was last given longer to live by this one. Its reader does so with each beat: of one
 // whose reader is gone, senders must not leave it behind for ever, which takes no more than a word now and then.
 type prolonged struct {

@@ -15,7 +15,8 @@ type Bus interface {
 	// Here and Gone say that users are connected to this node, or are no more. "" stands for the operators.
 	Here(ctx context.Context, users []pactwire.UserID) error
 	Gone(ctx context.Context, users []pactwire.UserID) error
-	// Routes tells at which nodes each user is connected; Forget removes those of nodes that are no more.
+	// Routes tells at which nodes each user is connected, in lists that are not to be changed; Forget removes those of nodes that are no
+	// more.
 	Routes(ctx context.Context, users []pactwire.UserID) ([][]string, error)
 	Forget(ctx context.Context, stale map[pactwire.UserID][]string) error
 	// Send puts one message into the inbox of each node named.

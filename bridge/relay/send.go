@@ -190,7 +190,7 @@ func (r *Relay) route(ctx context.Context, batch []item) (*routes, error) {
 	}
 	stale := make(map[pactwire.UserID][]string)
 	for i, u := range ask {
-		here := found[i][:0]
+		var here []string
 		for _, addr := range found[i] {
 			switch {
 			case addr == r.cfg.Addr:

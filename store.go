@@ -43,6 +43,8 @@ type Seen struct {
 type Expected struct {
 	User       UserID   // who sent them
 	Pact       PactID   // "" when they are about no pact
+	Goal       GoalID   // what a check-in is for; "" when they are none, or when it is not known
+	Shares     []PactID // the pacts that will show a check-in, as far as they are known
 	Keys       []string // their idempotency keys
 	To         UserID   // whom they speak to; "" for nobody, or when it is not known
 	Subject    string   // of the notification that To will get

@@ -150,6 +150,10 @@ func (op *operation) expect() error {
 		}
 	}
 	switch cmd.Kind {
+	case pactwire.CommandCheckin:
+		if pact := op.bridge.members.get(cmd.Pact); pact != nil && !op.bridge.cfg.Remote {
+			x.Goal, x.Shares = pact.HabitGoalID, op.bridge.members.sharing(x.User, pact.HabitGoalID)
+		}
 	case pactwire.CommandCelebration:
 		x.To, x.Checkin = cmd.Celebration.Target, cmd.Celebration.CheckinID
 	case pactwire.CommandEncouragement:

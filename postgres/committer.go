@@ -187,6 +187,9 @@ func (k *committer) start(ctx context.Context, alone bool) error {
 	t.lonely = false
 	t.wants = wants{}
 	t.forgetAll()
+	if len(k.d.ids) >= k.d.maxNames {
+		clear(k.d.ids)
+	}
 	if t.c == nil || t.c.IsClosed() {
 		t.open = false
 		c, err := pgx.ConnectConfig(ctx, k.d.writes.Copy())

@@ -41,8 +41,8 @@ type DB struct {
 	k      *committer
 	health *health
 
-	ids   map[name]int64           // of the committer, see names.go
-	hints map[pactwire.PactID]hint // of the committer
+	ids      map[name]int64 // of the committer, see names.go
+	maxNames int
 
 	gate   sync.RWMutex // held shared while a request enters the queue, so that Close closes it after the last
 	closed bool
@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	writes := pc.ConnConfig.Copy()
 	maps.Copy(writes.RuntimeParams, planning)
-	d := &DB{cfg: cfg, conns: pc.ConnConfig.Copy(), writes: writes, ids: map[name]int64{}, hints: map[pactwire.PactID]hint{}}
+	d := &DB{cfg: cfg, conns: pc.ConnConfig.Copy(), writes: writes, ids: map[name]int64{}, maxNames: maxNames}
 	if err := d.durable(ctx); err != nil {
 		return nil, err
 	}

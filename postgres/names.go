@@ -22,7 +22,8 @@ func streamName(s pactwire.Stream) name {
 	return name{s.Kind, s.ID}
 }
 
-// maxNames bounds what the committer remembers. When it is reached, everything is forgotten and read again as needed.
+// maxNames bounds what the committer remembers. When it is reached, everything is forgotten before the next transaction, and read again as
+// needed.
 const maxNames = 200_000
 
 // resolve finds the numbers of names, adding those that are marked true, in transactions of its own: a name that is there
@@ -59,9 +60,6 @@ func (d *DB) resolve(ctx context.Context, names map[name]bool) error {
 		var id int64
 		if err := rows.Scan(&kind, &text, &id); err != nil {
 			return err
-		}
-		if len(d.ids) >= maxNames {
-			clear(d.ids)
 		}
 		d.ids[name{pactwire.StreamKind(kind), text}] = id
 	}

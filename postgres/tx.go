@@ -232,14 +232,13 @@ func (t *Tx) Expect(x pactwire.Expected) error {
 			return
 		}
 		w.pact(x.Pact)
-		h, ok := t.d.hints[x.Pact]
-		if !ok {
+		if x.Goal == "" {
 			return
 		}
-		k := userGoal{x.User, h.goal}
-		w.goals[h.goal] = none{}
+		k := userGoal{x.User, x.Goal}
+		w.goals[x.Goal] = none{}
 		w.active[k], w.dates[k], w.recent[k] = none{}, none{}, none{}
-		for _, other := range h.shares[x.User] {
+		for _, other := range x.Shares {
 			w.pact(other)
 		}
 	})
@@ -252,41 +251,6 @@ func (t *Tx) expected(x *pactwire.Expected) bool {
 		known = known && t.commands[commandKey{x.User, key}] != nil
 	}
 	return known && t.wordsKnown(x)
-}
-
-// hint is what a pact was about when it was last read; it decides nothing but what is fetched ahead.
-type hint struct {
-	goal   pactwire.GoalID
-	shares map[pactwire.UserID][]pactwire.PactID // the other active pacts of a member about it
-}
-
-const maxHints = 100_000
-
-func (d *DB) hint(p *pactwire.Pact) {
-	if h, ok := d.hints[p.ID]; ok && h.goal == p.HabitGoalID {
-		return
-	}
-	if len(d.hints) >= maxHints {
-		clear(d.hints)
-	}
-	d.hints[p.ID] = hint{goal: p.HabitGoalID}
-}
-
-// hintShares notes the active pacts of a user when there are several.
-func (d *DB) hintShares(u pactwire.UserID, pacts []pactwire.PactID) {
-	for i, p := range pacts {
-		h, ok := d.hints[p]
-		if !ok || len(pacts) == 1 && h.shares[u] == nil {
-			continue
-		}
-		if h.shares == nil {
-			h.shares = map[pactwire.UserID][]pactwire.PactID{}
-		}
-		others := make([]pactwire.PactID, 0, len(pacts)-1)
-		others = append(append(others, pacts[:i]...), pacts[i+1:]...)
-		h.shares[u] = others
-		d.hints[p] = h
-	}
 }
 
 // recentDays is how far back from today check-ins are fetched ahead: as far as commands may usually reach.

@@ -278,7 +278,6 @@ func (t *Tx) queuePacts(b *pgx.Batch, w *wants) {
 			m, err := scanMember(rows, &id)
 			if p := t.pacts[of[id]]; err == nil && p.ok {
 				p.p.Members = append(p.p.Members, m)
-				t.d.hint(&p.p)
 			}
 			return err
 		})
@@ -338,7 +337,7 @@ func (t *Tx) queueActive(b *pgx.Batch, w *wants) {
 	b.Queue(`SELECT w.i, n.name`+ofPairs+`JOIN members m ON m.usr = w.usr AND m.status = 'active'
 		JOIN pacts p ON p.id = m.pact AND p.goal = w.goal AND p.status = 'active' JOIN names n ON n.id = p.id
 		ORDER BY w.i, p.id`, p.users, p.goals).Query(func(rows pgx.Rows) error {
-		err := each(rows, func() error {
+		return each(rows, func() error {
 			var i int
 			var id pactwire.PactID
 			err := rows.Scan(&i, &id)
@@ -348,10 +347,6 @@ func (t *Tx) queueActive(b *pgx.Batch, w *wants) {
 			}
 			return err
 		})
-		for _, k := range p.keys {
-			t.d.hintShares(k.user, t.active[k])
-		}
-		return err
 	})
 }
 

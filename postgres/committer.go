@@ -19,6 +19,7 @@ import (
 
 const (
 	queueSize = 4096 // functions that wait for a commit; beyond it Submit blocks
+	worth     = 32   // of them, for which a commit does not wait for more
 	maxBatch  = 256  // functions in one transaction
 
 	maxRounds = 4 // of fetching for a batch; the function that needs more runs alone
@@ -36,6 +37,7 @@ type request struct {
 type committer struct {
 	d       *DB
 	queue   chan request  // at most queueSize; full = Submit blocks
+	enough  chan struct{} // of size 1: a commit's worth may have come
 	closing chan struct{} // closed when Close begins
 	stopped chan struct{} // closed when the last commit is done
 	log     *slog.Logger
@@ -58,6 +60,15 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
+		k.pace.Window = time.Duration(k.d.window.Load())
+		if len(k.batch) >= worth {
+			k.signal()
+		} else {
+			select {
+			case <-k.enough: // what it told of has been taken
+			default:
+			}
+		}
 		if k.pace.Wait(k.closing) {
 			k.fill()
 		}
@@ -68,6 +79,14 @@ func (k *committer) run() {
 	}
 	if k.tx.c != nil {
 		k.drop()
+	}
+}
+
+// signal tells that there is enough for a commit.
+func (k *committer) signal() {
+	select {
+	case k.enough <- struct{}{}:
+	default:
 	}
 }
 
@@ -358,6 +377,17 @@ func (t *Tx) fetchNothing() error {
 	return nil
 }
 
+// Share says how many nodes commit to this database now, this one among them. Each then commits as much less often, so that all of
+// them together make no more commits than one would: a commit costs the database more than what is in it. In company one costs twice as
+// much, for the others are to hear of it, so there are half as many. Nobody waits longer than for three.
+func (d *DB) Share(nodes int) {
+	n := int64(1)
+	if nodes > 1 {
+		n = 2 * int64(min(nodes, 3))
+	}
+	d.window.Store(n * int64(d.cfg.CommitWindow))
+}
+
 // Submit queues fn to run inside the next transaction. done runs after the commit, on the committer's goroutine and in
 // the order of submission: with nil, with fn's own error, or with an Unavailable error when the transaction could not be
 // committed, or nobody knows whether it was. When the queue is full Submit waits for room; if ctx ends first, the database
@@ -375,6 +405,9 @@ func (d *DB) Submit(ctx context.Context, fn func(*Tx) error, done func(error)) e
 	r := request{fn, done}
 	select {
 	case d.k.queue <- r:
+		if len(d.k.queue) >= worth {
+			d.k.signal()
+		}
 		return nil
 	default:
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
-	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Config says where the database is and who this node is. Only URL is needed.
@@ -26,7 +25,8 @@ type Config struct {
 	URL string
 	// Node is the name of this node, which one live process has. "" takes no name, for tools.
 	Node string
-	// CommitWindow is the least time from the beginning of one commit to that of the next. Default 0: none.
+	// CommitWindow is the least time from the beginning of one commit to that of the next, of all nodes together; see Share.
+	// Default 0: none.
 	CommitWindow time.Duration
 	// Now is the clock that decides whether a session has expired. Default time.Now.
 	Now func() time.Time
@@ -55,6 +55,7 @@ type DB struct {
 	burying sync.Mutex
 	dead    map[string]time.Time // nodes with sessions, and since when they are known to be dead; under burying
 
+	window       atomic.Int64 // of this node's commits, as a time.Duration
 	sessionReads atomic.Int64 // statements that served LoadSession
 	closing      sync.Once
 }
@@ -106,8 +107,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 		d.health.end()
 		return nil, openError(d.conns, err)
 	}
-	k := &committer{d: d, queue: make(chan request, queueSize), closing: make(chan struct{}), stopped: make(chan struct{}), log: log,
-		pace: pace.Pace{Window: cfg.CommitWindow}}
+	k := &committer{d: d, queue: make(chan request, queueSize), enough: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}), log: log}
+	k.pace.Enough = k.enough
+	d.Share(1)
 	k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }, d.pool)
 	if err == nil {
 		err = errors.Join(d.abandonSessions(ctx), d.abandonTurns(ctx))

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -61,7 +62,9 @@ type suiteStore struct {
 }
 
 func openSuite(t *testing.T, url string) suiteStore {
-	return suiteStore{open(t, postgres.Config{URL: url, Node: "a"}), url}
+	db := open(t, postgres.Config{URL: url, Node: "a"})
+	db.Remember(2) // so that names are forgotten all the time, and nothing comes of it
+	return suiteStore{db, url}
 }
 
 func (s suiteStore) Submit(ctx context.Context, fn func(storetest.Tx) error, done func(error)) error {
@@ -93,4 +96,17 @@ func open(t testing.TB, cfg postgres.Config) *postgres.DB {
 		}
 	})
 	return db
+}
+
+// TestNodesInCompanyCommitLessOften than one that is alone, but not for ever less.
+func TestNodesInCompanyCommitLessOften(t *testing.T) {
+	db := open(t, postgres.Config{URL: testkit.Postgres(t).URL(), Node: "a", CommitWindow: 10 * time.Millisecond})
+	for _, c := range []struct{ nodes, ms int }{{1, 10}, {2, 40}, {3, 60}, {9, 60}, {0, 10}} {
+		if c.nodes != 1 {
+			db.Share(c.nodes)
+		}
+		if got := db.Window(); got != time.Duration(c.ms)*time.Millisecond {
+			t.Errorf("%d nodes: a commit each %v, not each %d ms", c.nodes, got, c.ms)
+		}
+	}
 }

@@ -85,6 +85,9 @@ func (r *Relay) learnNodes(nodes []pactwire.NodeBeat) (silence bool) {
 	}
 	r.nodes.Store(&known)
 	r.alone.Store(others == 0)
+	if r.cfg.Company != nil {
+		r.cfg.Company(others + 1)
+	}
 	r.strangers.beat(known)
 	if len(lapsed) > 0 && r.cfg.Lapsed != nil {
 		select {

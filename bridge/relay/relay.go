@@ -22,6 +22,8 @@ type Config struct {
 	// Reset must not block; Lapsed may take its time.
 	Reset  func()
 	Lapsed func(ctx context.Context, nodes []pactwire.NodeBeat)
+	// Company is called with how many nodes live, this one among them, at each beat. It must not block.
+	Company func(nodes int)
 }
 
 // Bounds and times.

@@ -70,6 +70,9 @@ func (n *node) join() {
 	if n.others.redis != nil {
 		bus = n.others.redis
 	}
+	if s, ok := n.store.(postgresStore); ok {
+		cfg.Company = s.Share
+	}
 	r := relay.New(cfg, bus, n.hub, relayView{n.members, n.bridge, n.hub}, n.store, n.store.(relay.Shared), n.log, n.reg)
 	n.others.relay = r
 	n.hub.Share(n.others.addr, n.store, r)

@@ -46,7 +46,7 @@ type store interface {
 }
 
 // commitWindow is the least time from one commit to the next on PostgreSQL, where a transaction costs more than a dozen commands in
-// it. A command that comes alone does not wait.
+// it. A command that comes alone does not wait. In company it is longer; see postgres.DB.Share.
 const commitWindow = 9 * time.Millisecond
 
 // openStore opens the database that store.url names.

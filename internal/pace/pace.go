@@ -5,10 +5,11 @@ import "time"
 
 // Pace spaces commits. One costs more than all that is in a small one, so of those that come close together the later waits
 // until a window has passed since the earlier one began, and takes along whatever has come by then. Who comes alone does not
-// wait; nobody waits longer than the window; and when a commit takes longer than that, the next begins at once. It is for one
-// goroutine.
+// wait; nobody waits longer than the window, nor when there is enough for a commit; and when a commit takes longer than that, the next
+// begins at once. It is for one goroutine.
 type Pace struct {
-	Window time.Duration // 0 = never wait
+	Window time.Duration   // 0 = never wait
+	Enough <-chan struct{} // tells that so much waits that a commit is worth it; may be nil
 
 	begun time.Time // the last commit
 	timer *time.Timer
@@ -32,6 +33,9 @@ func (p *Pace) Wait(closing <-chan struct{}) (waited bool) {
 	}
 	select {
 	case p.begun = <-p.timer.C:
+	case <-p.Enough:
+		p.timer.Stop()
+		p.begun = time.Now()
 	case <-closing:
 		p.timer.Stop()
 	}

@@ -32,6 +32,16 @@ func TestCommitsBeginAWindowApart(t *testing.T) {
 				t.Errorf("who came at %v begins at %v, waited %v; want %d ms", came, got, waited, c.begins)
 			}
 		}
+		enough := make(chan struct{}, 1)
+		p.Enough = enough
+		p.Wait(closing)
+		enough <- struct{}{}
+		if at := time.Now(); !p.Wait(closing) || time.Since(at) > 0 {
+			t.Error("waits though enough has come")
+		}
+		if at := time.Now(); !p.Wait(closing) || time.Since(at) != p.Window {
+			t.Error("does not wait for a window after a commit that had enough")
+		}
 		if (&Pace{}).Wait(closing) {
 			t.Error("waits without a window")
 		}

@@ -1,0 +1,9 @@
+package postgres
+
+import "time"
+
+// Remember sets how many names the committer remembers. It must come before the first Submit.
+func (d *DB) Remember(names int) { d.maxNames = names }
+
+// Window is the least time from one commit of this node to the next.
+func (d *DB) Window() time.Duration { return time.Duration(d.window.Load()) }

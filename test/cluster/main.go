@@ -32,6 +32,7 @@ func main() {
 	flag.IntVar(&l.pacts, "pacts", 1000, "of -bench")
 	flag.Float64Var(&l.rate, "rate", 1000, "check-ins a second of -bench")
 	flag.DurationVar(&l.time, "for", 20*time.Second, "how long -bench takes for each size")
+	flag.IntVar(&l.rounds, "rounds", 1, "of -bench, by turns; with more than one it prints medians too")
 	flag.Parse()
 	path, err := filepath.Abs(*binary)
 	if err != nil {

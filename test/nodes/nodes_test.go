@@ -21,11 +21,16 @@ const (
 	lease = 6 * time.Second
 )
 
+// cluster starts nodes, and waits until each knows all others: what one tells before that is not kept for those that it does not know.
 func cluster(t *testing.T, nodes int) *testkit.Cluster {
 	t.Helper()
-	return testkit.StartCluster(t, testkit.ClusterOptions{Nodes: nodes, Settings: map[string]string{
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: nodes, Settings: map[string]string{
 		"presence.grace": grace.String(), "presence.lease": lease.String(),
 	}})
+	for _, n := range c.Nodes {
+		testkit.Eventually(t, limit, "it knows the other nodes", func() bool { return n.Metric("pactwire_nodes") == float64(nodes) })
+	}
+	return c
 }
 
 // phone is a connection that keeps what it was told.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
-	"github.com/pactwire/pactwire/internal/pace"
 )
 
 const (
@@ -34,7 +33,6 @@ type committer struct {
 	open func() (*conn, error)
 	log  *slog.Logger
 	m    *metrics
-	pace pace.Pace
 
 	tx    Tx
 	batch []request
@@ -53,9 +51,6 @@ func (k *committer) run() {
 	for r := range k.queue {
 		k.batch = append(k.batch, r)
 		k.fill()
-		if k.pace.Wait(k.closing) {
-			k.fill()
-		}
 		k.commit()
 		for i, r := range k.batch {
 			k.tell(r, k.errs[i])

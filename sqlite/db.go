@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Config says where the database is and how it commits. Only Path is needed.
@@ -23,8 +21,6 @@ type Config struct {
 	Path string
 	// Readers is the number of read-only connections. Default 4.
 	Readers int
-	// CommitWindow is the least time from the beginning of one commit to that of the next. Default 0: none.
-	CommitWindow time.Duration
 	// MaxPages limits the size of the database to that many pages of 2 KiB. 0 means SQLite's own limit. Beyond it writes
 	// are refused as on a full disk.
 	MaxPages int
@@ -80,7 +76,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	k := &committer{
 		queue: make(chan request, queueSize), closing: make(chan struct{}), stopped: make(chan struct{}),
-		open: d.openWriter, log: log, pace: pace.Pace{Window: cfg.CommitWindow}, tx: Tx{c: w},
+		open: d.openWriter, log: log, tx: Tx{c: w},
 	}
 	if k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }); err != nil {
 		w.close()

@@ -314,17 +314,25 @@ type pairs struct {
 }
 
 func (t *Tx) pairs(m map[userGoal]none, known func(userGoal) bool, absent func(userGoal)) (p pairs) {
+	p.keys, p.users, p.goals = numbered(t, m, func(k userGoal) (name, name) { return userName(k.user), goalName(k.goal) }, known, absent)
+	return p
+}
+
+// numbered are the keys that are not known, with the numbers of their two names in the same order. Those that cannot have rows are
+// noted as absent, and left out.
+func numbered[K comparable](t *Tx, m map[K]none, names func(K) (name, name), known func(K) bool, absent func(K)) (keys []K, first, second []int64) {
 	for k := range m {
 		if known(k) {
 			continue
 		}
 		absent(k)
-		u, g := t.d.ids[userName(k.user)], t.d.ids[goalName(k.goal)]
-		if u != 0 && g != 0 {
-			p.keys, p.users, p.goals = append(p.keys, k), append(p.users, u), append(p.goals, g)
+		one, other := names(k)
+		a, b := t.d.ids[one], t.d.ids[other]
+		if a != 0 && b != 0 {
+			keys, first, second = append(keys, k), append(first, a), append(second, b)
 		}
 	}
-	return p
+	return keys, first, second
 }
 
 const ofPairs = ` FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (usr, goal, i) `

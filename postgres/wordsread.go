@@ -92,17 +92,7 @@ func (t *Tx) queueUnread(b *pgx.Batch, w *wants) {
 
 // pairsOf are those that are not known, as the arguments of a statement.
 func (t *Tx) pairsOf(m map[pair]none, known func(pair) bool, absent func(pair)) (of []pair, users, others []int64) {
-	for k := range m {
-		if known(k) {
-			continue
-		}
-		absent(k)
-		user, other := t.d.ids[userName(k.user)], t.d.ids[userName(k.other)]
-		if user != 0 && other != 0 {
-			of, users, others = append(of, k), append(users, user), append(others, other)
-		}
-	}
-	return of, users, others
+	return numbered(t, m, func(k pair) (name, name) { return userName(k.user), userName(k.other) }, known, absent)
 }
 
 const ofPairsOfPeople = ` FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (usr, other, i) `

@@ -110,3 +110,26 @@ func TestNodesInCompanyCommitLessOften(t *testing.T) {
 		}
 	}
 }
+
+// TestNoCommitWaitsThatHasEnough shows too that one command alone does not wait.
+func TestNoCommitWaitsThatHasEnough(t *testing.T) {
+	db := open(t, postgres.Config{URL: testkit.Postgres(t).URL(), Node: "a", CommitWindow: time.Hour})
+	for _, n := range []int{1, 40} {
+		done := make(chan error, n)
+		for range n {
+			if err := db.Submit(t.Context(), func(*postgres.Tx) error { return nil }, func(err error) { done <- err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range min(n, 32) {
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("%d commands wait for more", n)
+			}
+		}
+	}
+}

@@ -29,6 +29,7 @@ type hub struct {
 	looks   int            // entries that readers were sent to the log for
 	directs []string
 	yielded []pactwire.SessionKey
+	company int // nodes, as was said last
 	missed  int // times that presence may have been
 	by      map[pactwire.UserID]int
 }
@@ -130,7 +131,12 @@ func node(t *testing.T, url, addr string, db *sqlite.DB, u pactwire.UserID) (*hu
 		t.Fatal(err)
 	}
 	h := &hub{user: u}
-	r := relay.New(relay.Config{Addr: addr, Poll: 50 * time.Millisecond}, c, h, view{}, db, nil, slog.New(slog.DiscardHandler), nil)
+	cfg := relay.Config{Addr: addr, Poll: 50 * time.Millisecond, Company: func(nodes int) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.company = nodes
+	}}
+	r := relay.New(cfg, c, h, view{}, db, nil, slog.New(slog.DiscardHandler), nil)
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -289,4 +295,21 @@ func TestPromise6WhoStartsIsToldOfWhatItMayHaveMissed(t *testing.T) {
 	if alice.missing() > 0 {
 		t.Error("a lacks nothing")
 	}
+}
+
+func (h *hub) nodes() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.company
+}
+
+// TestANodeHearsHowManyLive when one comes, and when one has gone.
+func TestANodeHearsHowManyLive(t *testing.T) {
+	url, db := testkit.Redis(t).URL(), open(t)
+	h, _ := node(t, url, "a/1", db, "alice")
+	testkit.Eventually(t, time.Minute, "a is alone", func() bool { return h.nodes() == 1 })
+	_, b := node(t, url, "b/1", db, "bob")
+	testkit.Eventually(t, time.Minute, "a has company", func() bool { return h.nodes() == 2 })
+	b.Stop(t.Context())
+	testkit.Eventually(t, time.Minute, "a is alone again", func() bool { return h.nodes() == 1 })
 }

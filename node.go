@@ -48,3 +48,11 @@ type PactChange struct {
 	Pact PactID
 	At   uint64
 }
+
+// Spent is what was taken of a rate limit at one node.
+type Spent struct {
+	Key  string
+	Cost time.Duration // in which it is earned back
+	Age  time.Duration // since the first of it was taken
+	Full time.Duration // in which all that may be taken at once is earned back
+}

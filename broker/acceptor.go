@@ -63,7 +63,7 @@ func (a *acceptor) admit(tcp net.Conn) *sock {
 	from := addrPort(tcp.RemoteAddr())
 	proxied := a.srv.trusts(from.Addr())
 	// Behind a proxy the address is known later.
-	if !proxied && !a.srv.rate.allow(from.Addr(), now) {
+	if !proxied && !a.srv.mayConnect(from.Addr()) {
 		a.srv.metrics.refused.WithLabelValues(refusedRate).Inc()
 		_ = tcp.Close()
 		return nil

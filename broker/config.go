@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire/broker/frame"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 )
 
 // Config says where to listen and within which bounds. An empty address means no such listener.
@@ -19,26 +20,25 @@ type Config struct {
 	TrustedProxies    []netip.Prefix // connections from there must begin with a PROXY header; from elsewhere none is read
 
 	Limits Limits
+	// Connects bounds how often one address (IPv6: /64) may connect; nil means no limit.
+	Connects *ratelimit.Limiter[netip.Addr]
 
 	// Listen binds an address; nil means the operating system's TCP.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }
 
-// Limits bound what one connection, or one address, may cost. A zero value means the default, save for the rates, where it
-// means no limit.
+// Limits bound what one connection may cost. A zero value means the default.
 type Limits struct {
-	PacketSize        int           // bytes; 64 KiB
-	TopicBytes        int           // 256
-	TopicLevels       int           // 8
-	ConnectTimeout    time.Duration // from accept to the end of CONNECT, whatever comes between; 5 s
-	FrameTimeout      time.Duration // from the first to the last byte of a packet; 30 s
-	StallTimeout      time.Duration // without the peer taking a byte of what waits for it; 10 s
-	KeepaliveMax      time.Duration // the keepalive of who names none; 1200 s
-	SessionExpiry     time.Duration // longest; 7 days
-	OutboundBytes     int           // waiting for the kernel; 256 KiB
-	ReceiveMaximum    int           // QoS > 0 publishes that a client may have under way; 256
-	ConnectsPerSecond float64       // of one address (IPv6: /64); 0 = no limit
-	ConnectsBurst     int           // 0 = one second's worth
+	PacketSize     int           // bytes; 64 KiB
+	TopicBytes     int           // 256
+	TopicLevels    int           // 8
+	ConnectTimeout time.Duration // from accept to the end of CONNECT, whatever comes between; 5 s
+	FrameTimeout   time.Duration // from the first to the last byte of a packet; 30 s
+	StallTimeout   time.Duration // without the peer taking a byte of what waits for it; 10 s
+	KeepaliveMax   time.Duration // the keepalive of who names none; 1200 s
+	SessionExpiry  time.Duration // longest; 7 days
+	OutboundBytes  int           // waiting for the kernel; 256 KiB
+	ReceiveMaximum int           // QoS > 0 publishes that a client may have under way; 256
 }
 
 func (l Limits) withDefaults() Limits {
@@ -63,9 +63,6 @@ func (l Limits) withDefaults() Limits {
 	span(&l.StallTimeout, 10*time.Second)
 	span(&l.KeepaliveMax, 1200*time.Second)
 	span(&l.SessionExpiry, 7*24*time.Hour)
-	if l.ConnectsBurst <= 0 {
-		l.ConnectsBurst = max(1, int(l.ConnectsPerSecond))
-	}
 	return l
 }
 

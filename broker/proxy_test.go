@@ -11,6 +11,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"github.com/pactwire/pactwire/broker"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 )
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -81,7 +82,7 @@ func TestTrapProxyHeaderIsForTrustedProxiesOnly(t *testing.T) {
 }
 
 func TestConnectRateIsOfTheClientBehindTheProxy(t *testing.T) {
-	s := start(t, broker.Config{TrustedProxies: loopback, Limits: broker.Limits{ConnectsPerSecond: 0.001, ConnectsBurst: 1}})
+	s := start(t, broker.Config{TrustedProxies: loopback, Connects: ratelimit.New[netip.Addr](0.001, 1, 0)})
 	c := dial(t, s)
 	c.send(header(t, 1))
 	c.connect(4, "a")

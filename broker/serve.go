@@ -38,7 +38,7 @@ func (s *Server) welcome(sk *sock, secure *tls.Config) {
 			s.reject(sk, refusedProxy)
 			return
 		}
-		if !s.rate.allow(sk.remote().Addr(), time.Now()) {
+		if !s.mayConnect(sk.remote().Addr()) {
 			s.reject(sk, refusedRate)
 			return
 		}

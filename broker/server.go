@@ -27,7 +27,6 @@ type Server struct {
 	metrics *metrics
 	mqtt    *mqtt.Server
 	frames  frame.Limits
-	rate    *connectRate
 	ledger  *ledger
 	gather  gather
 	ids     atomic.Uint64
@@ -46,7 +45,6 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, hooks ...mqtt.
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, log: log, metrics: newMetrics(reg), frames: cfg.Limits.frame(), ledger: newLedger(),
-		rate: newConnectRate(cfg.Limits.ConnectsPerSecond, cfg.Limits.ConnectsBurst),
 	}
 	s.mqtt = mqtt.New(&mqtt.Options{
 		Capabilities:            capabilities(cfg.Limits),

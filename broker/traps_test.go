@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/pactwire/pactwire/broker"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 )
 
 func TestTrapTruncatedSubscribeEndsOneConnection(t *testing.T) {
@@ -296,7 +298,7 @@ func TestTLSWithoutACertificateNamesTheKeys(t *testing.T) {
 }
 
 func TestConnectRateRefusesAFloodFromOneAddress(t *testing.T) {
-	s := start(t, broker.Config{Limits: broker.Limits{ConnectsPerSecond: 0.001, ConnectsBurst: 2}})
+	s := start(t, broker.Config{Connects: ratelimit.New[netip.Addr](0.001, 2, 0)})
 	dial(t, s).connect(4, "a").ping()
 	dial(t, s).connect(4, "b").ping()
 	dial(t, s).wantEnd()

@@ -111,7 +111,7 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.refuse(rw, http.StatusBadRequest, "ask for the subprotocol mqtt")
 		return
 	}
-	if sk.proxy != nil && !w.srv.rate.allow(sk.remote().Addr(), time.Now()) {
+	if sk.proxy != nil && !w.srv.mayConnect(sk.remote().Addr()) {
 		w.srv.metrics.refused.WithLabelValues(refusedRate).Inc()
 		http.Error(rw, "too many connections from this address; try again later", http.StatusTooManyRequests)
 		return

@@ -30,15 +30,13 @@ type Sessions interface {
 
 // AuthConfig holds the limits that CONNECT is measured by.
 type AuthConfig struct {
-	Lab               bool          // lab.enabled
-	AutoJoin          bool          // mqtt.auto_join
-	KeepaliveMin      time.Duration // limits.keepalive_min
-	KeepaliveMax      time.Duration // limits.keepalive_max
-	SessionExpiry     time.Duration // limits.session_expiry
-	ConnectTimeout    time.Duration // limits.connect_timeout
-	PacketSize        uint32        // limits.packet_size
-	CommandsPerSecond float64       // limits.commands_per_second, 0 = no limit
-	CommandsBurst     int           // limits.commands_burst
+	Lab            bool          // lab.enabled
+	AutoJoin       bool          // mqtt.auto_join
+	KeepaliveMin   time.Duration // limits.keepalive_min
+	KeepaliveMax   time.Duration // limits.keepalive_max
+	SessionExpiry  time.Duration // limits.session_expiry
+	ConnectTimeout time.Duration // limits.connect_timeout
+	PacketSize     uint32        // limits.packet_size
 	// Stands refuses an identity whose credentials were revoked since it was verified; nil = none ever is. It does not block.
 	Stands func(pactwire.Identity) error
 }
@@ -51,7 +49,6 @@ type Auth struct {
 	verifier Verifier
 	sessions Sessions
 	direct   Direct
-	rates    *rates
 	labs     *turnstile
 	log      *slog.Logger
 }
@@ -64,8 +61,7 @@ func NewAuth(cfg AuthConfig, v Verifier, s Sessions, d Direct, log *slog.Logger)
 	if cfg.Stands == nil {
 		cfg.Stands = func(pactwire.Identity) error { return nil }
 	}
-	return &Auth{cfg: cfg, verifier: v, sessions: s, direct: d, log: log,
-		rates: newRates(cfg.CommandsPerSecond, cfg.CommandsBurst), labs: newTurnstile()}
+	return &Auth{cfg: cfg, verifier: v, sessions: s, direct: d, log: log, labs: newTurnstile()}
 }
 
 // ID implements mqtt.Hook.
@@ -115,7 +111,7 @@ func (a *Auth) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 	conn.Attach(p)
 	// Now EndRevoked finds the connection. What was revoked while it was let in is seen here.
 	if err := a.cfg.Stands(p.identity); err != nil {
-		p.end()
+		p.alarm.end()
 		writeRefusal(cl, &refusal{badCredentials, 5, pactwire.AsError(err).Message})
 		return badCredentials
 	}
@@ -207,7 +203,6 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		}
 	}
 	p.session, p.present = session, present
-	p.limit, p.unlimit = a.rates.take(purse(id))
 	p.slots = make(chan struct{}, maxUnanswered)
 	return p, nil
 }
@@ -224,15 +219,6 @@ func sessionName(p *peer) string {
 	default:
 		return id
 	}
-}
-
-// purse names the allowance of commands that a connection draws on: a person's, or a device's own, so that one gone wild
-// slows nothing but itself. A colon stands in no user id.
-func purse(id pactwire.Identity) string {
-	if id.Device != "" {
-		return pactwire.DeviceUserPrefix + string(id.Device)
-	}
-	return string(id.UserID)
 }
 
 // admitLab gives a lab connection to the library's own sessions. Client ids are still their user's, and connections with
@@ -404,6 +390,6 @@ func (a *Auth) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 // OnDisconnect implements mqtt.Hook.
 func (a *Auth) OnDisconnect(cl *mqtt.Client, _ error, _ bool) {
 	if p := peerOf(cl); p != nil {
-		p.end()
+		p.alarm.end()
 	}
 }

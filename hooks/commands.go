@@ -11,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -33,14 +34,15 @@ type Commands struct {
 	accept   Acceptor
 	parse    Parse
 	presence Presence
+	limit    *ratelimit.Limiter[string]
 	counts   *commandCounts
 	fanout   fanout
 	log      *slog.Logger
 }
 
-// NewCommands makes the hook.
-func NewCommands(a Acceptor, parse Parse, presence Presence, m *Metrics, log *slog.Logger) *Commands {
-	return &Commands{accept: a, parse: parse, presence: presence, counts: m.counts, log: log}
+// NewCommands makes the hook. limit is of what Purse names; nil = no limit.
+func NewCommands(a Acceptor, parse Parse, presence Presence, limit *ratelimit.Limiter[string], m *Metrics, log *slog.Logger) *Commands {
+	return &Commands{accept: a, parse: parse, presence: presence, limit: limit, counts: m.counts, log: log}
 }
 
 // Use says which server the messages of role lab go out by. Call it before the server starts.
@@ -72,8 +74,8 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 		p.session.Ack(pk.PacketID, 2, 0, "") // it was taken in before; only the answer was lost
 		return pk, swallow
 	}
-	if p.limit != nil && !p.limit.Allow() {
-		_ = p.limit.Wait(context.Background()) // this reader pauses, nobody else does
+	if wait, _ := c.limit.Take(Purse(p.identity), ratelimit.Forever); wait > 0 {
+		<-time.After(wait) // this reader pauses, nobody else does
 	}
 	t, err := topics.Parse(pk.TopicName)
 	if err != nil {
@@ -276,4 +278,13 @@ func ackLab(cl *mqtt.Client, pk packets.Packet, code packets.Code) {
 	if err := cl.WritePacket(ack); err != nil && !errors.Is(err, mqtt.ErrConnectionClosed) {
 		cl.Stop(err)
 	}
+}
+
+// Purse names the allowance of commands that a connection draws on: a person's, or a device's own, so that one gone wild
+// slows nothing but itself. A colon stands in no user id.
+func Purse(id pactwire.Identity) string {
+	if id.Device != "" {
+		return pactwire.DeviceUserPrefix + string(id.Device)
+	}
+	return string(id.UserID)
 }

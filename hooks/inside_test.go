@@ -95,33 +95,6 @@ func TestTurnstileGivesUpOnOneWhoStays(t *testing.T) {
 	})
 }
 
-func TestRatesAreSharedByAUsersConnections(t *testing.T) {
-	r := newRates(1, 2)
-	a, giveA := r.take("alice")
-	b, giveB := r.take("alice")
-	other, giveOther := r.take("bob")
-	if a != b || a == other {
-		t.Error("limits are shared by the wrong connections")
-	}
-	if !a.Allow() || !b.Allow() || a.Allow() {
-		t.Error("the burst is not two")
-	}
-	giveA()
-	if c, give := r.take("alice"); c != b {
-		t.Error("a limit that stands was made again")
-	} else {
-		give()
-	}
-	giveB()
-	giveOther()
-	if len(r.users) != 0 {
-		t.Errorf("%d limits are left", len(r.users))
-	}
-	if l, _ := newRates(0, 5).take("alice"); l != nil {
-		t.Error("0 is no limit")
-	}
-}
-
 func TestParseStatus(t *testing.T) {
 	for in, want := range map[string]pactwire.PresenceStatus{
 		"away": pactwire.PresenceAway, " active\n": pactwire.PresenceActive, `{"status":"offline"}`: pactwire.PresenceOffline,
@@ -220,14 +193,4 @@ func TestAlarmOfAnOlderTokenIsSilent(t *testing.T) {
 			t.Errorf("rang after the end: %v", rang)
 		}
 	})
-}
-
-func TestPeerGivesBackOnce(t *testing.T) {
-	n := 0
-	p := &peer{unlimit: func() { n++ }}
-	p.end()
-	p.end()
-	if n != 1 {
-		t.Errorf("given back %d times", n)
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/mochi-mqtt/server/v2"
 
 	"github.com/pactwire/pactwire"
-	"golang.org/x/time/rate"
 )
 
 // Conn is what the hooks need of the connection under a client; the broker's connections implement it.
@@ -66,8 +65,6 @@ type peer struct {
 	clientID string        // as the client knows it
 	method   string        // MQTT 5 authentication method of CONNECT, "" = none
 	expiry   time.Duration // session expiry as granted
-	limit    *rate.Limiter // shared by the user's connections; nil = none
-	unlimit  func()        // gives limit back
 
 	bearer atomic.Pointer[pactwire.Identity] // of the token that counts: a refreshed one replaces that of CONNECT
 
@@ -76,7 +73,6 @@ type peer struct {
 	arrived atomic.Bool   // has subscribed, so counts for presence
 	spoke   atomic.Bool   // has said something of presence
 	alarm   alarm         // when the token ends
-	ended   atomic.Bool
 }
 
 // maxUnanswered bounds the commands of one connection that wait for their commit. The reader pauses at the bound.
@@ -96,14 +92,3 @@ func (p *peer) v5() bool { return p.version >= 5 }
 
 // isDevice reports whether a thing is on the other side, with a secret of its own.
 func (p *peer) isDevice() bool { return p.identity.Device != "" }
-
-// end stops what the connection has running and gives back what it shares. Safe to call again.
-func (p *peer) end() {
-	if p.ended.Swap(true) {
-		return
-	}
-	p.alarm.end()
-	if p.unlimit != nil {
-		p.unlimit()
-	}
-}

@@ -37,7 +37,7 @@ func (h *SessionsHook) OnSessionEstablish(cl *mqtt.Client, _ packets.Packet) {
 	}
 	id := cl.ID // of this connection alone
 	p.conn.OnGone(func() {
-		p.end()
+		p.alarm.end()
 		h.server.Clients.Delete(id)
 	})
 }

@@ -22,3 +22,6 @@ const versionsKey = "pactwire:routes"
 
 // presenceKey is a hash: what each node says of a person, and what they say together.
 func presenceKey(u pactwire.UserID) string { return "pactwire:presence:{" + string(u) + "}" }
+
+// rateKey is the time at which all nodes have earned back what they took of a limit for one person, device or address.
+func rateKey(limit, of string) string { return "pactwire:rate:" + limit + ":{" + of + "}" }

@@ -88,6 +88,9 @@ func everyKind(t *testing.T, a, b *redis.Client) {
 	if got := must(b.Presence(ctx, []pactwire.UserID{"bob", "nobody"}))(t); got[0].Status != pactwire.PresenceAway || got[1].Known {
 		t.Errorf("presence: %+v", got)
 	}
+	if ahead := must(b.Spend(ctx, "commands", []pactwire.Spent{{Key: "alice", Cost: time.Minute, Full: time.Hour}}))(t); ahead[0] != time.Minute {
+		t.Errorf("ahead: %v", ahead)
+	}
 }
 
 func TestWhatNodesTellEachOther(t *testing.T) {

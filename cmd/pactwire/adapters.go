@@ -17,6 +17,7 @@ import (
 	"github.com/pactwire/pactwire/hooks"
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/auth"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 )
 
 // The packages do not know each other. What stands between them is here: each adapter says in one side's words what the
@@ -156,9 +157,26 @@ func (p presenceHooks) Leave(conn uint64, clientID string, u pactwire.UserID) {
 }
 
 // commands does over HTTP what MQTT commands do.
-type commands struct{ *bridge.Bridge }
+type commands struct {
+	*bridge.Bridge
+	limit *ratelimit.Limiter[string]
+}
+
+// patience is how long a request that came too soon is held; who sends still more is refused.
+const patience = 5 * time.Second
 
 func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {
+	wait, ok := c.limit.Take(hooks.Purse(cmds[0].Sender), patience)
+	if !ok {
+		return nil, pactwire.Errorf(pactwire.TooMany, "you have sent more commands than one person may; try again in a few seconds")
+	}
+	if wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, pactwire.Errorf(pactwire.Unavailable, "the request ended while it was held")
+		}
+	}
 	results, err := c.Bridge.Do(ctx, cmds)
 	if err != nil {
 		return nil, err

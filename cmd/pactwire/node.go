@@ -40,6 +40,7 @@ type node struct {
 	shown    *bridge.Discreet // people as others may see them
 	met      *bridge.Companions
 	others   *others // nil on a single node
+	limits   *limits
 	hub      *delivery.Hub
 	broker   *broker.Server
 	api      *httpapi.Server
@@ -106,6 +107,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	n.people = n.newPeople()
 	n.shown = bridge.NewDiscreet(n.people, n.store)
 	n.met = bridge.NewCompanions(n.store, n.store, n.shown, log)
+	n.limits = newLimits(cfg.Limits)
 	n.bridge = bridge.New(bridge.Config{
 		Remote: remote, Shared: n.store.shared(), Turns: n.store.turns(), Secret: string(cfg.Habits.Secret), PacketSize: int(cfg.Limits.PacketSize),
 		Retention: cfg.Store.Retention, Timeout: cfg.Habits.Timeout, GiveUp: cfg.Habits.GiveUp, Members: members,
@@ -141,17 +143,17 @@ func (n *node) newBroker() (*broker.Server, error) {
 	gate := hooks.NewAuth(hooks.AuthConfig{
 		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
 		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
-		CommandsPerSecond: l.CommandsPerSecond, CommandsBurst: l.CommandsBurst, Stands: n.revoked.Stands,
+		Stands: n.revoked.Stands,
 	}, mqttVerifier{n.verifier, n.devices}, sessions{n.hub, n.bridge, n.devices}, n.hub.Event, n.log)
-	commands := hooks.NewCommands(n.bridge, payload.Parse, who, figures, n.log)
+	commands := hooks.NewCommands(n.bridge, payload.Parse, who, n.limits.commands, figures, n.log)
 	server, err := broker.New(broker.Config{
 		TCP: cfg.MQTT.TCP, TLS: cfg.MQTT.TLS, WS: cfg.MQTT.WS, WSS: cfg.MQTT.WSS,
 		CertFile: cfg.MQTT.CertFile, KeyFile: cfg.MQTT.KeyFile, Origins: cfg.MQTT.Origins, TrustedProxies: cfg.MQTT.TrustedProxies,
 		Limits: broker.Limits{
 			PacketSize: int(l.PacketSize), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ConnectTimeout: l.ConnectTimeout,
 			KeepaliveMax: l.KeepaliveMax, SessionExpiry: l.SessionExpiry, OutboundBytes: int(l.OutboundBytes),
-			ConnectsPerSecond: l.ConnectsPerSecond, ConnectsBurst: l.ConnectsBurst,
 		},
+		Connects: n.limits.connects,
 	}, n.log, n.reg,
 		figures,
 		gate,
@@ -172,7 +174,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 // ports joins the API to what does the work: the service in this process, or the one that calls are forwarded to.
 func (n *node) ports(remote bool) httpapi.Ports {
 	p := httpapi.Ports{
-		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge}, Parse: payload.Parse, History: n.bridge, People: n.bridge,
+		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge, n.limits.commands}, Parse: payload.Parse, History: n.bridge, People: n.bridge,
 		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
 		Devices: n.devices, Revocations: n.revoked,
 	}
@@ -309,6 +311,9 @@ func (n *node) Start(ctx context.Context) error {
 	if err := n.others.start(ctx); err != nil {
 		return err
 	}
+	if n.others != nil && n.others.redis != nil {
+		n.limits.share(n.others.redis)
+	}
 	if err := n.broker.Start(ctx); err != nil {
 		return err
 	}
@@ -332,6 +337,7 @@ func (n *node) Stop(ctx context.Context) {
 		if err := n.hub.Stop(ctx); err != nil {
 			n.log.Warn("save sessions", "error", err)
 		}
+		n.limits.stop()
 		if err := n.others.stop(ctx); err != nil {
 			n.log.Warn("disconnect from Redis", "error", err)
 		}

@@ -2,6 +2,7 @@ package security_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,42 @@ func TestOverTheRateIsSlowed(t *testing.T) {
 	}
 	if n := len(s.Activities("alice", p)) - base; n != 2*each+1 {
 		t.Errorf("%d activities", n)
+	}
+}
+
+// Over HTTP a command that comes too soon is held for a while, and refused when it would take longer; the same allowance counts.
+func TestOverTheRateOverHTTPIsHeldThenRefused(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "2", "limits.commands_burst": "4"})
+	p := s.NewPact("alice", "bob").ID
+	base := len(s.Activities("alice", p))
+	a := connect(t, s, opts{user: "alice", id: "1"})
+	for range 4 {
+		a.pub("pacts/"+string(p)+"/messages", `{"message":"over MQTT"}`)
+	}
+	statuses := make(chan int)
+	const sent = 20 // in 5 s ten are earned, and perhaps some more before the last is sent
+	for range sent {
+		go func() {
+			status, body, err := s.Call("alice", "POST", "/v1/pacts/"+string(p)+"/messages", map[string]string{"message": "over HTTP"})
+			if status == http.StatusTooManyRequests && !strings.Contains(string(body), `"too_many"`) {
+				t.Errorf("refused with %s", body)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			statuses <- status
+		}()
+	}
+	count := map[int]int{}
+	for range sent {
+		count[<-statuses]++
+	}
+	if count[http.StatusCreated] < 10 || count[http.StatusTooManyRequests] == 0 || len(count) != 2 {
+		t.Errorf("statuses: %v", count)
+	}
+	if n := len(s.Activities("alice", p)) - base; n != 4+count[http.StatusCreated] {
+		t.Errorf("%d activities of %v", n, count)
 	}
 }
 

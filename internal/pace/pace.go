@@ -1,4 +1,4 @@
-// Package pace decides how often a group commit begins.
+// Package pace decides how often what costs the same for one and for many begins: a group commit, a call for all who wait.
 package pace
 
 import "time"

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Several nodes share a limit by telling a board what was taken at each, some at a time and after the fact, and by hearing from it what
@@ -16,8 +17,9 @@ import (
 type Tell func(ctx context.Context, spent []pactwire.Spent) (ahead []time.Duration, err error)
 
 const (
-	inOneCall = 500         // keys
-	pause     = time.Second // after a call that failed
+	inOneCall = 500                   // keys
+	apart     = 20 * time.Millisecond // of two calls' beginnings, so that a call has more to tell on a busy node
+	pause     = time.Second           // after a call that failed
 )
 
 // Share has what is taken here counted together with what is taken at other nodes, until ctx ends. name tells keys apart in the words of the
@@ -29,12 +31,14 @@ func (l *Limiter[K]) Share(ctx context.Context, name func(K) string, tell Tell) 
 	due := make(chan struct{}, 1)
 	l.counts(due)
 	defer l.counts(nil)
+	calls := pace.Pace{Window: apart}
 	for {
 		select {
 		case <-due:
 		case <-ctx.Done():
 			return
 		}
+		calls.Wait(ctx.Done())
 		for keys, spent := l.next(name); len(keys) > 0; keys, spent = l.next(name) {
 			ahead, err := tell(ctx, spent)
 			if err == nil {

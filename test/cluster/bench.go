@@ -55,6 +55,8 @@ func compare(ctx context.Context, t testing.TB, o testkit.ClusterOptions, l load
 	t.Logf("%d pacts of two, %.0f check-ins a second for %v; CPU ms, operations and bytes are for one check-in", l.pacts, l.rate, l.time)
 	t.Logf("%5s %8s %9s %9s %6s %8s %8s %8s %8s %9s %9s %9s %7s", "nodes", "acked/s", "p50 ms", "p99 ms", "lost", "nodes", "postgres", "redis", "all",
 		"redis op", "commits", "WAL bytes", "fsyncs")
+	// People are limited as they are by default. All come from one address, so connects are not.
+	o.Settings = map[string]string{"limits.commands_per_second": "10"}
 	most := o.Nodes
 	rows := make([][]row, most+1)
 	for range l.rounds {

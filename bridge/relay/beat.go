@@ -24,6 +24,8 @@ func (r *Relay) beats(ctx context.Context) {
 			r.sayWhoIsHere()
 		case <-tick.C:
 			r.beat(ctx, false)
+		case <-r.met:
+			r.beat(ctx, false)
 		}
 	}
 }

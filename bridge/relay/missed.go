@@ -40,13 +40,13 @@ func (m *missed) due(now time.Time) bool {
 	return true
 }
 
-// warn sends each node a message without items when something was left out since its last one, or before this node knew of
-// it: the header says so.
+// warn sends each node a message without items when this node has learnt of it, and when something was left out since its last one: the header
+// says so. The first makes a node that has started known at once: until others know of it they tell it nothing that is in no log.
 func (r *Relay) warn() {
 	lost := r.lost.Load()
 	nodes := *r.nodes.Load()
 	for addr, n := range nodes {
-		if addr != r.cfg.Addr && !n.Lapsed && r.warned[addr] != lost {
+		if before, met := r.warned[addr]; addr != r.cfg.Addr && !n.Lapsed && (!met || before != lost) {
 			r.warned[addr] = lost
 			r.enqueue(item{to: addr})
 		}

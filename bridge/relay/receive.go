@@ -45,6 +45,9 @@ func (r *Relay) take(ctx context.Context, m []byte, from map[string]counts) {
 			r.lookSoon()
 			r.missed.some(time.Now())
 		}
+		if _, ok := (*r.nodes.Load())[h.from]; !ok && h.n == 1 {
+			r.meet()
+		}
 		from[h.from] = counts{h.n, h.lost}
 		r.metrics.lag.Observe(max(0, time.Since(h.at).Seconds()))
 		return true

@@ -85,6 +85,7 @@ type Relay struct {
 	fills   set[pactwire.Stream]
 	learn   lessons
 	look    chan struct{} // of size 1: look at everything soon
+	met     chan struct{} // of size 1: there is a node that no beat has listed so far
 	fresh   atomic.Bool   // the receiver has a new connection
 	missed  missed
 	warned  map[string]uint64 // of beat: each other node was told that so much was left out
@@ -103,7 +104,7 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 	}
 	r := &Relay{cfg: cfg, bus: bus, hub: hub, view: view, store: store, shared: shared, log: log,
 		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), came: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),
-		warned: make(map[string]uint64), look: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
+		warned: make(map[string]uint64), look: make(chan struct{}, 1), met: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
 	r.eager.Store(eagerLooks)
 	r.asks.waiting = make(map[uint64]chan bool)
 	r.metrics = newMetrics(reg, r)
@@ -168,6 +169,14 @@ func (r *Relay) Err() error {
 func (r *Relay) lookSoon() {
 	select {
 	case r.look <- struct{}{}:
+	default:
+	}
+}
+
+// meet has this node beat now, and so learn of a node that has just started.
+func (r *Relay) meet() {
+	select {
+	case r.met <- struct{}{}:
 	default:
 	}
 }

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -126,12 +127,18 @@ func (view) Rename(pactwire.UserID, string, []pactwire.PactID)                  
 
 func node(t *testing.T, url, addr string, db *sqlite.DB, u pactwire.UserID) (*hub, *relay.Relay) {
 	t.Helper()
+	return polling(t, 50*time.Millisecond, url, addr, db, u)
+}
+
+// polling is a node that beats and looks so often.
+func polling(t *testing.T, poll time.Duration, url, addr string, db *sqlite.DB, u pactwire.UserID) (*hub, *relay.Relay) {
+	t.Helper()
 	c, err := redis.Open(redis.Config{URL: url, Addr: addr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &hub{user: u}
-	cfg := relay.Config{Addr: addr, Poll: 50 * time.Millisecond, Company: func(nodes int) {
+	cfg := relay.Config{Addr: addr, Poll: poll, Company: func(nodes int) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.company = nodes
@@ -312,4 +319,17 @@ func TestANodeHearsHowManyLive(t *testing.T) {
 	testkit.Eventually(t, time.Minute, "a has company", func() bool { return h.nodes() == 2 })
 	b.Stop(t.Context())
 	testkit.Eventually(t, time.Minute, "a is alone again", func() bool { return h.nodes() == 1 })
+}
+
+// TestANodeThatStartsIsKnownAtOnce, not only at the others' next beat: what they tell before that may be in no log.
+func TestANodeThatStartsIsKnownAtOnce(t *testing.T) {
+	url, db := testkit.Redis(t).URL(), open(t)
+	var hubs []*hub
+	for _, addr := range []string{"a/1", "b/1", "c/1"} {
+		h, _ := polling(t, time.Hour, url, addr, db, "alice")
+		hubs = append(hubs, h)
+	}
+	for i, h := range hubs {
+		testkit.Eventually(t, time.Minute, fmt.Sprintf("node %d knows all", i), func() bool { return h.nodes() == len(hubs) })
+	}
 }

@@ -232,10 +232,10 @@ func (k *checker) between(key string, n, low, high int) {
 
 // rate checks a token bucket; a rate of 0 is no limit, and then the burst does not matter.
 func (k *checker) rate(key string, perSecond float64, burst int) {
-	if perSecond < 0 || perSecond > 1e9 {
-		k.say(key+"_per_second", "%v is out of bounds; 0 means no limit", perSecond)
+	if perSecond != 0 && (perSecond < 1e-3 || perSecond > 1e9) {
+		k.say(key+"_per_second", "%v is out of bounds; between 0.001 and 1e9, or 0, which means no limit", perSecond)
 	}
-	if burst < 0 || perSecond > 0 && burst < 1 {
-		k.say(key+"_burst", "%d is too small; at least 1", burst)
+	if burst < 0 || perSecond > 0 && burst < 1 || burst > 1e6 {
+		k.say(key+"_burst", "%d is out of bounds; between 1 and 1000000", burst)
 	}
 }

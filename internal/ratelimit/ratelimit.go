@@ -40,7 +40,7 @@ type account struct {
 const Forever = time.Duration(math.MaxInt64)
 
 // New makes a Limiter: nil, which limits nothing, for a rate of 0. A burst is at least 1. most bounds the keys, where strangers choose them:
-// while so many have not earned back what they took, others may take nothing. 0 is no bound.
+// while so many have not earned back what they took, others may take nothing. 0 is no bound. All of a burst must be earned back within 100 years.
 func New[K comparable](perSecond float64, burst, most int) *Limiter[K] {
 	if perSecond <= 0 {
 		return nil

@@ -28,6 +28,7 @@ type Client struct {
 
 	mu       sync.Mutex
 	expiry   time.Duration
+	resumed  bool // the session is whole: what there was before that must not be saved over what is kept of it
 	started  bool // CONNACK is written
 	detached bool
 	kept     bool // something of the session may be in the store
@@ -291,6 +292,8 @@ func (c *Client) sendWaits() {
 func (c *Client) changed() {
 	if !c.dirty && c.expiry > 0 {
 		c.dirty = true
-		c.hub.saver.touch(c)
+		if c.resumed {
+			c.hub.saver.touch(c)
+		}
 	}
 }

@@ -106,9 +106,11 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 		return nil, false, pactwire.Errorf(pactwire.TooMany, "too many connections are open already; close one first")
 	}
 	if present, err = h.resume(ctx, c, in.Clean); err != nil {
-		h.leave(c)
-		h.letGo(c)
+		c.Detach()
 		return nil, false, err
+	}
+	if !c.whole() {
+		return nil, false, pactwire.Errorf(pactwire.Unavailable, "another connection has taken your session over; try again")
 	}
 	h.seats.sit(x, c)
 	tr.OnDrained(c.wake)

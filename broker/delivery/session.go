@@ -170,7 +170,7 @@ func (c *Client) identifiers(s pactwire.Stream) []uint32 {
 func (c *Client) snapshot() (pactwire.Session, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.detached || c.expiry <= 0 {
+	if c.detached || !c.resumed || c.expiry <= 0 {
 		return pactwire.Session{}, false
 	}
 	c.dirty, c.kept = false, true
@@ -207,20 +207,48 @@ func (c *Client) Detach() { c.end.Do(c.detach) }
 func (c *Client) detach() {
 	c.mu.Lock()
 	c.detached = true
-	session := c.session()
-	session.GoneAt = time.Now()
-	kept := c.kept
+	resumed := c.resumed
 	c.waits, c.snaps = nil, nil
 	c.mu.Unlock()
 	h := c.hub
 	h.leave(c)
-	if session.Expiry > 0 || kept {
-		h.saver.park(c, session) // with no expiry left it is over, and what was stored of it goes
+	if resumed {
+		c.park()
 	} else {
-		h.saver.leave(c)
+		h.saver.leave(c) // whoever opens it finds out, see whole
 	}
 	h.seats.stand(c.key, c)
 	h.letGo(c)
+}
+
+// park leaves the session where the next connection finds it.
+func (c *Client) park() {
+	c.mu.Lock()
+	session := c.session()
+	session.GoneAt = time.Now()
+	kept := c.kept
+	c.mu.Unlock()
+	if session.Expiry > 0 || kept {
+		c.hub.saver.park(c, session) // with no expiry left it is over, and what was stored of it goes
+	} else {
+		c.hub.saver.leave(c)
+	}
+}
+
+// whole lets the session, which has been resumed, be saved from now on, and reports whether the connection has it still: another node may have
+// asked for it meanwhile.
+func (c *Client) whole() bool {
+	c.mu.Lock()
+	c.resumed = true
+	gone := c.detached
+	if c.dirty && !gone {
+		c.hub.saver.touch(c)
+	}
+	c.mu.Unlock()
+	if gone {
+		c.park()
+	}
+	return !gone
 }
 
 // inherit gives the packet id of a QoS 2 publish, that was committed after its connection had ended, to the session's

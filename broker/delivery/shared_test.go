@@ -20,9 +20,24 @@ type owned struct {
 	epochs uint64
 	hubs   map[string]*delivery.Hub
 	cut    bool // the hubs do not reach each other
+	asks   gate // what claims of b wait at before they are served
+	hears  gate // and after
+}
+
+// gate lets through who comes once it is closed, or when it was never made.
+type gate chan struct{}
+
+func (g gate) pass() {
+	if g != nil {
+		<-g
+	}
 }
 
 func (o *owned) ClaimSession(_ context.Context, c pactwire.SessionClaim) (out pactwire.SessionClaimed, err error) {
+	if c.Node == "b" {
+		o.asks.pass()
+		defer o.hears.pass()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.world.mu.Lock()
@@ -230,6 +245,109 @@ func TestBehindMakesCursorsReadTheLog(t *testing.T) {
 		synctest.Wait()
 		if got := seqs(t, end.take()); len(got) != 0 {
 			t.Errorf("again: %v", got)
+		}
+	})
+}
+
+// away is alice's session as it was kept when her connection to a hub ended.
+func away(t *testing.T, w *world, h *delivery.Hub) pactwire.Session {
+	t.Helper()
+	w.join("p", "alice")
+	c, _, _ := connect(t, h, user("alice"))
+	subscribe(t, c, 1, "pacts/+/activity", "users/alice/inbox")
+	c.Detach()
+	pass(2 * time.Second)
+	s, ok := w.stored(alicePhone)
+	if !ok || len(s.Filters) != 2 || len(s.Cursors) != 2 {
+		t.Fatalf("stored %+v, %v", s, ok)
+	}
+	return s
+}
+
+// opening opens alice's session, which takes its time, and returns how it went.
+func opening(t *testing.T, h *delivery.Hub) func() (present bool, err error) {
+	t.Helper()
+	in := user("alice")
+	in.ClientID = "phone"
+	var present bool
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, present, err = h.Open(context.Background(), in, &wireEnd{t: t, version: 5})
+	}()
+	synctest.Wait()
+	return func() (bool, error) {
+		<-done
+		return present, err
+	}
+}
+
+// Who joins a pact while their session is being read from a slow store has a session that has changed, and of which nothing is known yet.
+func TestPromise4NothingIsSavedOverASessionThatIsNotReadYet(t *testing.T) {
+	joins := func(t *testing.T, w *world, h *delivery.Hub, read chan struct{}) {
+		t.Helper()
+		opened := opening(t, h)
+		w.join("q", "alice")
+		h.PactsChanged("alice", []pactwire.Membership{{Pact: "q", JoinedAt: 1}}, nil)
+		pass(5 * time.Second)
+		if s, _ := w.stored(alicePhone); len(s.Filters) != 2 {
+			t.Errorf("stored meanwhile: %+v", s)
+		}
+		close(read)
+		if present, err := opened(); err != nil || !present {
+			t.Errorf("present %v, %v", present, err)
+		}
+		pass(2 * time.Second)
+		if s, _ := w.stored(alicePhone); len(s.Filters) != 2 || len(s.Cursors) != 3 {
+			t.Errorf("stored at last: %+v", s)
+		}
+	}
+	t.Run("one node", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			h := newHub(t, w)
+			defer stop(t, h)
+			away(t, w, h)
+			w.slow = make(chan struct{})
+			joins(t, w, h, w.slow)
+		})
+	})
+	t.Run("several", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, a, b := twoHubs(t)
+			defer stop(t, a)
+			defer stop(t, b)
+			away(t, o.world, a)
+			o.asks = make(gate)
+			joins(t, o.world, b, o.asks)
+		})
+	})
+}
+
+// A node that is asked for a session which it has claimed and not yet read lets it go as it was.
+func TestPromise4ASessionLetGoBeforeItIsReadIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		away(t, o.world, a)
+		o.hears = make(gate)
+		late := opening(t, b)
+		c, _, present := connect(t, a, user("alice"))
+		if !present {
+			t.Error("the session is not there")
+		}
+		pass(5 * time.Second)
+		close(o.hears)
+		if _, err := late(); pactwire.CodeOf(err) != pactwire.Unavailable {
+			t.Errorf("b has it as well: %v", err)
+		}
+		pass(5 * time.Second)
+		c.Detach()
+		pass(2 * time.Second)
+		if s, _ := o.stored(alicePhone); len(s.Filters) != 2 || len(s.Cursors) != 2 {
+			t.Errorf("stored %+v", s)
 		}
 	})
 }

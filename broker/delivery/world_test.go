@@ -31,6 +31,7 @@ type world struct {
 	failing  bool                                                 // the database is away
 	reads    int                                                  // of the log
 	saves    int
+	slow     chan struct{}         // sessions are read once it is closed; nil = at once
 	expired  []pactwire.SessionKey // by ExpireSessions
 }
 
@@ -116,6 +117,9 @@ func (w *world) Bounds(_ context.Context, ss []pactwire.Stream) ([]pactwire.Boun
 }
 
 func (w *world) LoadSession(_ context.Context, k pactwire.SessionKey) (pactwire.Session, bool, error) {
+	if w.slow != nil {
+		<-w.slow
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failing {

@@ -66,6 +66,30 @@ func TestWithoutAGoodTokenNothingIsAsked(t *testing.T) {
 	}
 }
 
+// Whoever sends more commands than one person may is told so, whatever they are about.
+func TestEveryCommandMayBeOneTooMany(t *testing.T) {
+	tooMany := pactwire.Errorf(pactwire.TooMany, "enough")
+	d := readDocument(t)
+	for _, c := range []struct{ method, pattern, body string }{
+		{"POST", "/v1/pacts/{id}/checkins", `{"status":"completed"}`},
+		{"POST", "/v1/pacts/{id}/celebrations", `{"celebrationId":"c"}`},
+		{"POST", "/v1/pacts/{id}/encouragements", `{"toUserId":"x","message":"m"}`},
+		{"POST", "/v1/pacts/{id}/reactions", `{"activityId":"a","emoji":"👍"}`},
+		{"POST", "/v1/pacts/{id}/messages", `{"message":"m"}`},
+		{"POST", "/v1/users/{id}/messages", `{"message":"m"}`},
+		{"POST", "/v1/users/{id}/connections", `{"action":"request"}`},
+		{"PATCH", "/v1/notifications", `{"ids":["n"],"isRead":true}`},
+	} {
+		f := &fake{err: tooMany}
+		if w := f.call("alice", c.method, strings.ReplaceAll(c.pattern, "{id}", "x1"), c.body); w.Code != 429 {
+			t.Errorf("%s %s: %d %s", c.method, c.pattern, w.Code, body(w))
+		}
+		if _, ok := d.Paths[c.pattern][strings.ToLower(c.method)].Responses["429"]; !ok {
+			t.Errorf("%s %s: 429 is not documented", c.method, c.pattern)
+		}
+	}
+}
+
 // A token without an id can be revoked only with all others of its bearer.
 func TestATokenWithoutIDLogsOutEverywhere(t *testing.T) {
 	f := &fake{}

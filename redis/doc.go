@@ -1,5 +1,5 @@
-// Package redis lets several nodes be one service: who lives, who is connected where, messages from node to node, and the
-// presence of people over all nodes.
+// Package redis lets several nodes be one service: who lives, who is connected where, messages from node to node, the
+// presence of people over all nodes, and what they and addresses took of their rates.
 //
 // Nothing here is the truth about what happened; that is in the database. All of it may be forgotten at any moment, and
 // nodes say it again. Each key has a time to live and is spelt in keys.go; scripts touch one key each, so that they work

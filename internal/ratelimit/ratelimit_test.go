@@ -307,6 +307,35 @@ func TestWhileTheBoardIsAwayEachNodeCountsAlone(t *testing.T) {
 	})
 }
 
+// TestABoardThatDoesNotAnswerIsGivenUp, and asked again later.
+func TestABoardThatDoesNotAnswerIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := New[string](10, 4, 0)
+		asked := 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			l.Share(ctx, func(k string) string { return k }, func(ctx context.Context, _ []pactwire.Spent) ([]time.Duration, error) {
+				asked++
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		}()
+		synctest.Wait()
+		for range 3 {
+			allow(l, "a")
+			<-time.After(callTime + pause)
+			synctest.Wait()
+		}
+		cancel()
+		<-done
+		if asked != 3 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
 // TestFewWordsAreSaid: the board hears of a quarter of a burst at a time, and of nobody who takes little.
 func TestFewWordsAreSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

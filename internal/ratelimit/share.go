@@ -19,6 +19,7 @@ type Tell func(ctx context.Context, spent []pactwire.Spent) (ahead []time.Durati
 const (
 	inOneCall = 500                   // keys
 	apart     = 20 * time.Millisecond // of two calls' beginnings, so that a call has more to tell on a busy node
+	callTime  = time.Second           // of one call
 	pause     = time.Second           // after a call that failed
 )
 
@@ -40,7 +41,9 @@ func (l *Limiter[K]) Share(ctx context.Context, name func(K) string, tell Tell) 
 		}
 		calls.Wait(ctx.Done())
 		for keys, spent := l.next(name); len(keys) > 0; keys, spent = l.next(name) {
-			ahead, err := tell(ctx, spent)
+			call, cancel := context.WithTimeout(ctx, callTime)
+			ahead, err := tell(call, spent)
+			cancel()
 			if err == nil {
 				l.heard(keys, ahead)
 				continue

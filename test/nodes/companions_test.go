@@ -32,6 +32,10 @@ func TestConnectionsOnOtherNodesAreToldHowOneWent(t *testing.T) {
 				list = append(list, e.Type)
 			}
 		}
+		// Bob came before they knew each other. On a busy machine that is still being told when they do.
+		if len(list) > 0 && list[0] == pactwire.EventActiveLoggedIn {
+			list = list[1:]
+		}
 		return list
 	}
 	var want []pactwire.EventType

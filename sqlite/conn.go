@@ -155,9 +155,21 @@ func (c *conn) view(fn func() error) error {
 	return err
 }
 
-// checkpoint moves the log of the database into its main file and truncates it.
-func (c *conn) checkpoint() error {
-	return c.check(lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, lib.SQLITE_CHECKPOINT_TRUNCATE, 0, 0))
+// checkpoint moves pages of the write-ahead log into the main file, in one of SQLite's modes. It returns how many pages
+// the log holds and how many of these are moved.
+func (c *conn) checkpoint(mode int32) (inLog, moved int32, err error) {
+	out := ptr[[2]int32](c.out)
+	err = c.check(lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, mode, c.out, c.out+unsafe.Sizeof(out[0])))
+	return out[0], out[1], err
+}
+
+// written is how many pages went to the write-ahead log since it was last asked.
+func (c *conn) written() int32 {
+	out := ptr[[2]int32](c.out)
+	if c.check(lib.Xsqlite3_db_status(c.tls, c.db, lib.SQLITE_DBSTATUS_CACHE_WRITE, c.out, c.out+unsafe.Sizeof(out[0]), 1)) != nil {
+		return 0
+	}
+	return out[0]
 }
 
 func (c *conn) freeSpill() {

@@ -75,14 +75,24 @@ func (c *Companions) connected(ctx context.Context, u pactwire.UserID) ([]pactwi
 	return c.store.ReadConnections(ctx, u, pactwire.ConnectionAccepted, "", pactwire.MaxPresenceTargets)
 }
 
-// Loaded is the event that says who of u's connections is there; false when there are none.
-func (c *Companions) Loaded(ctx context.Context, u pactwire.UserID) (pactwire.Event, bool, error) {
-	list, err := c.connected(ctx, u)
-	if err != nil || len(list) == 0 {
-		return pactwire.Event{}, false, err
+// Loaded are the events that say to people who of their connections is there. Who is left out has none.
+func (c *Companions) Loaded(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Event, error) {
+	some, err := c.store.HaveConnections(ctx, users)
+	if err != nil {
+		return nil, err
 	}
-	e, err := c.event(ctx, pactwire.EventActiveLoaded, u, list)
-	return e, err == nil, err
+	events := make(map[pactwire.UserID]pactwire.Event, len(some))
+	for _, u := range some {
+		list, err := c.connected(ctx, u)
+		if err != nil {
+			return events, err
+		}
+		if events[u], err = c.event(ctx, pactwire.EventActiveLoaded, u, list); err != nil {
+			delete(events, u)
+			return events, err
+		}
+	}
+	return events, nil
 }
 
 // event shows some of a viewer's connections to them.

@@ -81,38 +81,52 @@ func (s *Snapshots) state(ctx context.Context, p pactwire.Pact) ([]byte, error) 
 	return json.Marshal(st)
 }
 
-// Presences returns the presence of every active member of the pact.
-func (s *Snapshots) Presences(ctx context.Context, pact pactwire.PactID) ([]pactwire.Presence, error) {
-	p, err := s.pact(ctx, pact)
-	if err != nil {
-		return nil, err
-	}
+// Presences returns the presence of every active member of each pact. With an error, the pacts that could be read are there.
+func (s *Snapshots) Presences(ctx context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]pactwire.Presence, error) {
 	var users []pactwire.UserID
 	var names []string
-	for _, m := range p.Members {
-		if m.Status == pactwire.MemberActive {
-			users, names = append(users, m.UserID), append(names, m.UserName)
+	ends := make([]int, len(pacts)) // of each pact's members
+	var unread error
+	for i, id := range pacts {
+		p, err := s.pact(ctx, id)
+		if err != nil && pactwire.CodeOf(err) != pactwire.NotFound {
+			unread = err
 		}
+		for _, m := range p.Members {
+			if m.Status == pactwire.MemberActive {
+				users, names = append(users, m.UserID), append(names, m.UserName)
+			}
+		}
+		ends[i] = len(users)
 	}
 	list, err := s.people.Get(ctx, users)
 	if err != nil {
 		return nil, err
 	}
-	for i := range list {
-		list[i].PactID = pact
-		if list[i].UserName == "" {
-			list[i].UserName = names[i]
+	out := make(map[pactwire.PactID][]pactwire.Presence, len(pacts))
+	begin := 0
+	for i, id := range pacts {
+		of := list[begin:ends[i]]
+		for k := range of {
+			of[k].PactID = id
+			if of[k].UserName == "" {
+				of[k].UserName = names[begin+k]
+			}
 		}
+		if len(of) > 0 {
+			out[id] = of
+		}
+		begin = ends[i]
 	}
-	return list, nil
+	return out, unread
 }
 
-// ActiveConnections is the event that says who of a person's connections is there; false when they have none.
-func (s *Snapshots) ActiveConnections(ctx context.Context, u pactwire.UserID) (pactwire.Event, bool, error) {
+// ActiveConnections are the events that say to people who of their connections is there. Who is left out has none.
+func (s *Snapshots) ActiveConnections(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Event, error) {
 	if s.bridge.cfg.Companions == nil {
-		return pactwire.Event{}, false, nil
+		return nil, nil
 	}
-	return s.bridge.cfg.Companions.Loaded(ctx, u)
+	return s.bridge.cfg.Companions.Loaded(ctx, users)
 }
 
 // PactList returns the JSON of users/{u}/pacts: the pacts that the user may read.

@@ -99,6 +99,8 @@ type SocialStore interface {
 	ReadNotifications(ctx context.Context, u pactwire.UserID, q pactwire.NotificationQuery) (items []pactwire.Notification, unread int, err error)
 	// ReadConnections are a person's sides, ascending by the other's id, after an id; "" = every status.
 	ReadConnections(ctx context.Context, u pactwire.UserID, status pactwire.ConnectionStatus, after pactwire.UserID, limit int) ([]pactwire.Connection, error)
+	// HaveConnections are those of the people who have an accepted connection.
+	HaveConnections(ctx context.Context, users []pactwire.UserID) ([]pactwire.UserID, error)
 }
 
 // Store is the durable side of the bridge.

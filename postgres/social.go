@@ -82,6 +82,26 @@ func (d *DB) ReadConnections(ctx context.Context, u pactwire.UserID, status pact
 	return out, readError("read connections of "+string(u), err)
 }
 
+// HaveConnections are those of the people who have an accepted connection.
+func (d *DB) HaveConnections(ctx context.Context, users []pactwire.UserID) (out []pactwire.UserID, err error) {
+	err = d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT n.name FROM unnest($1::text[]) AS w (name) JOIN names n ON n.kind = 2 AND n.name = w.name
+			WHERE EXISTS (SELECT 1 FROM connections c WHERE c.usr = n.id AND c.status = 'accepted')`, users)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		out = nil
+		return each(rows, func() error {
+			var u pactwire.UserID
+			err := rows.Scan(&u)
+			out = append(out, u)
+			return err
+		})
+	})
+	return out, readError("read who has connections", err)
+}
+
 const notificationColumns = `uid, type, subject, unread, sender, sender_name, pact, count, data, created_at, updated_at`
 
 // Notification finds one of a person's by its id.

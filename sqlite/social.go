@@ -97,6 +97,7 @@ var (
 		FROM connections WHERE user = ?`)
 	sqlConnections = newQuery(`SELECT ` + connectionColumns + connectionTables + `WHERE c.user = ?1 AND n.name > ?3 AND (?2 = '' OR c.status = ?2)
 		ORDER BY n.name LIMIT ?4`)
+	sqlHasConnections = newQuery(`SELECT 1 FROM connections WHERE user = ? AND status = 'accepted' LIMIT 1`)
 )
 
 // Connection is u's side of how they stand to another.
@@ -155,6 +156,29 @@ func (d *DB) ReadConnections(ctx context.Context, u pactwire.UserID, status pact
 		return s.end()
 	})
 	return out, readError("read connections of "+string(u), err)
+}
+
+// HaveConnections are those of the people who have an accepted connection.
+func (d *DB) HaveConnections(ctx context.Context, users []pactwire.UserID) ([]pactwire.UserID, error) {
+	var out []pactwire.UserID
+	err := d.view(ctx, func(c *conn) error {
+		out = nil
+		for _, u := range users {
+			id, err := c.id(userName(u))
+			if err != nil {
+				return err
+			}
+			s := c.q(sqlHasConnections).int(id)
+			if s.next() {
+				out = append(out, u)
+			}
+			if err := s.end(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, readError("read who has connections", err)
 }
 
 func (c *conn) twoUsers(a, b pactwire.UserID) (first, second int64, err error) {

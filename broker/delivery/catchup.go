@@ -195,8 +195,7 @@ func (c *Client) replay(r reading, entries []pactwire.Entry) error {
 		cur.check = true // removed since: compare, and say so
 		return nil
 	}
-	c.out = c.hub.buffer()
-	*c.out = (*c.out)[:0]
+	c.gather()
 	var x entry
 	for _, e := range entries {
 		if !c.room() || e.Seq != cur.sent+1 {
@@ -207,9 +206,7 @@ func (c *Client) replay(r reading, entries []pactwire.Entry) error {
 		c.sendEntry(cur, &x)
 		c.hub.metrics.replayed.Inc()
 	}
-	c.flush()
-	c.hub.release(c.out)
-	c.out = nil
+	c.handOver()
 	if cur.caughtUp() && len(entries) < r.limit {
 		cur.state = live
 	}

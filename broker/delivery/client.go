@@ -237,6 +237,18 @@ func (c *Client) put(b []byte) {
 	}
 }
 
+// gather begins to collect what is put, so that a turn of a worker hands it over in one piece; handOver ends it.
+func (c *Client) gather() {
+	c.out = c.hub.buffer()
+	*c.out = (*c.out)[:0]
+}
+
+func (c *Client) handOver() {
+	c.flush()
+	c.hub.release(c.out)
+	c.out = nil
+}
+
 func (c *Client) flush() {
 	if len(*c.out) > 0 {
 		_ = c.tr.Send(*c.out)

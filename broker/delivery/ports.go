@@ -64,12 +64,13 @@ type Access interface {
 type Snapshots interface {
 	// States returns the JSON of each pact's State, nil where the pact is unknown.
 	States(ctx context.Context, pacts []pactwire.PactID) ([][]byte, error)
-	// Presences returns the presence of every active member of the pact.
-	Presences(ctx context.Context, pact pactwire.PactID) ([]pactwire.Presence, error)
+	// Presences returns the presence of every active member of each pact. With an error there may be some that could be read.
+	Presences(ctx context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]pactwire.Presence, error)
 	// PactList returns the JSON of users/{u}/pacts.
 	PactList(ctx context.Context, u pactwire.UserID) ([]byte, error)
-	// ActiveConnections is the event that says who of a person's connections is there; false = nothing is to be said.
-	ActiveConnections(ctx context.Context, u pactwire.UserID) (pactwire.Event, bool, error)
+	// ActiveConnections are the events that say to people who of their connections is there. Who is left out has none. With an
+	// error there may be some that could be made.
+	ActiveConnections(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Event, error)
 }
 
 // Witness wants to know which entries people have seen. Its methods do not block.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/pactwire/pactwire"
@@ -126,13 +125,17 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 	if len(list) == 0 {
 		return nil
 	}
-	made := bodies{hub: h, lists: make(map[pactwire.UserID][]byte), people: make(map[pactwire.PactID][]pactwire.Presence)}
-	err := made.readStates(ctx, list)
-	for _, o := range list {
-		if e := made.send(ctx, o); e != nil {
-			err = e
-			o.client.oweAgain(o.snapshot)
+	made := bodies{hub: h}
+	err := made.read(ctx, list)
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].client == list[0].client {
+			n++
 		}
+		if e := made.send(list[:n]); e != nil {
+			err = errors.Join(err, e)
+		}
+		list = list[n:]
 	}
 	return err
 }
@@ -145,81 +148,128 @@ func (c *Client) oweAgain(s snapshot) {
 	}
 }
 
-// bodies are the snapshots of one turn, each read once.
+// bodies are what the snapshots of one turn show. Each is read once, and all of a kind together. What could not be read is not there, and
+// its kind is unread.
 type bodies struct {
 	hub    *Hub
-	states map[pactwire.PactID][]byte // nil when they could not be read
+	states map[pactwire.PactID][]byte
 	lists  map[pactwire.UserID][]byte
 	people map[pactwire.PactID][]pactwire.Presence
+	active map[pactwire.UserID]pactwire.Event
+	unread map[topics.Kind]bool
 }
 
-func (b *bodies) readStates(ctx context.Context, list []owed) (err error) {
-	pacts := make(map[pactwire.PactID]struct{})
+func (b *bodies) read(ctx context.Context, list []owed) error {
+	pacts, users := make(map[topics.Kind][]pactwire.PactID), make(map[topics.Kind][]pactwire.UserID)
 	for _, o := range list {
-		if o.kind == topics.StateKind {
-			pacts[o.pact] = struct{}{}
+		switch k := o.kind; k {
+		case topics.StateKind, topics.PresenceKind:
+			pacts[k] = append(pacts[k], o.pact)
+		default:
+			users[k] = append(users[k], o.client.key.User)
 		}
 	}
-	b.states, err = b.hub.statesOf(ctx, slices.Collect(maps.Keys(pacts)))
+	var errs []error
+	b.unread = make(map[topics.Kind]bool)
+	note := func(k topics.Kind, err error) {
+		b.unread[k] = err != nil
+		errs = append(errs, err)
+	}
+	var err error
+	b.states, err = b.hub.statesOf(ctx, distinct(pacts[topics.StateKind]))
+	note(topics.StateKind, err)
+	if asked := distinct(pacts[topics.PresenceKind]); len(asked) > 0 {
+		b.people, err = b.hub.snaps.Presences(ctx, asked)
+		note(topics.PresenceKind, err)
+	}
+	if asked := distinct(users[topics.InboxKind]); len(asked) > 0 {
+		b.active, err = b.hub.snaps.ActiveConnections(ctx, asked)
+		note(topics.InboxKind, err)
+	}
+	b.lists = make(map[pactwire.UserID][]byte)
+	for _, u := range distinct(users[topics.PactsKind]) {
+		if b.lists[u], err = b.hub.snaps.PactList(ctx, u); err != nil {
+			note(topics.PactsKind, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func distinct[T cmp.Ordered](list []T) []T {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// send sends one client's snapshots, in one piece, each through the permission check of this moment. What was not read is
+// owed again.
+func (b *bodies) send(list []owed) (err error) {
+	c := list[0].client
+	c.mu.Lock()
+	c.gather()
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.handOver()
+	}()
+	for _, o := range list {
+		if !c.mayRead(o.pact) {
+			continue
+		}
+		there, e := b.show(o)
+		if e != nil || !there && b.unread[o.kind] {
+			c.oweAgain(o.snapshot)
+		}
+		err = errors.Join(err, e)
+	}
 	return err
 }
 
-var errNoStates = errors.New("states could not be read")
-
-// send sends one snapshot, through the permission check of this moment.
-func (b *bodies) send(ctx context.Context, o owed) (err error) {
+// show sends one snapshot. False: there is nothing to show.
+func (b *bodies) show(o owed) (there bool, err error) {
 	c := o.client
-	if !c.mayRead(o.pact) {
-		return nil
-	}
 	switch o.kind {
 	case topics.StateKind:
-		if b.states == nil {
-			return errNoStates
+		body := b.states[o.pact]
+		if body == nil {
+			return false, nil
 		}
-		if body := b.states[o.pact]; body != nil {
-			c.show(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body, true)
-		}
+		c.show(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body, true)
 	case topics.PactsKind:
-		u := c.key.User
-		body, done := b.lists[u]
-		if !done {
-			if body, err = b.hub.snaps.PactList(ctx, u); err != nil {
-				return err
-			}
-			b.lists[u] = body
+		body := b.lists[c.key.User]
+		if body == nil {
+			return false, nil
 		}
-		c.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: u}, body, true)
+		c.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: c.key.User}, body, true)
 	case topics.InboxKind:
-		e, there, err := b.hub.snaps.ActiveConnections(ctx, c.key.User)
-		if err != nil || !there {
-			return err
+		e, ok := b.active[c.key.User]
+		if !ok {
+			return false, nil
 		}
 		body, err := b.hub.encode(e)
 		if err != nil {
-			return err
+			return false, err
 		}
 		c.show(o.snapshot, topics.Topic{Kind: topics.InboxKind, User: c.key.User}, body, true)
 	case topics.PresenceKind:
-		people, done := b.people[o.pact]
-		if !done {
-			if people, err = b.hub.snaps.Presences(ctx, o.pact); err != nil {
-				return err
-			}
-			b.people[o.pact] = people
+		people, ok := b.people[o.pact]
+		if !ok {
+			return false, nil
 		}
 		for _, p := range people {
 			if o.member != "" && o.member != p.UserID {
 				continue
 			}
-			if body, err := json.Marshal(p); err == nil {
-				s := o.snapshot
-				s.version = p.Version
-				c.show(s, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
+			body, err := json.Marshal(p)
+			if err != nil {
+				return false, err
 			}
+			s := o.snapshot
+			s.version = p.Version
+			c.show(s, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 func (h *Hub) statesOf(ctx context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]byte, error) {

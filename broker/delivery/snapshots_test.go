@@ -192,3 +192,31 @@ func TestResumedSessionGetsItsSnapshots(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatCannotBeReadHoldsNobodyUp: many clients' snapshots are read together, and one that fails comes when it can.
+func TestWhatCannotBeReadHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		w.join("q", "alice")
+		w.mu.Lock()
+		w.unread = "q"
+		w.mu.Unlock()
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 1, "pacts/+/presence/+")
+		synctest.Wait()
+		if got := names(end.take()); !slices.Equal(got, []string{"pacts/p/presence/alice"}) {
+			t.Fatalf("while one cannot be read: %v", got)
+		}
+		w.mu.Lock()
+		w.unread = ""
+		w.mu.Unlock()
+		<-time.After(time.Minute)
+		synctest.Wait()
+		if got := names(end.take()); !slices.Equal(got, []string{"pacts/q/presence/alice"}) {
+			t.Errorf("after that: %v", got)
+		}
+	})
+}

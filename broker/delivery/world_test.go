@@ -29,6 +29,7 @@ type world struct {
 	members  map[pactwire.PactID]map[pactwire.UserID]pactwire.Seq // readers, and where each joined
 	version  uint64                                               // of everybody's presence
 	failing  bool                                                 // the database is away
+	unread   pactwire.PactID                                      // whose presence cannot be read
 	reads    int                                                  // of the log
 	saves    int
 	slow     chan struct{}         // sessions are read once it is closed; nil = at once
@@ -253,26 +254,34 @@ func (w *world) States(_ context.Context, pacts []pactwire.PactID) ([][]byte, er
 	return out, nil
 }
 
-func (w *world) Presences(_ context.Context, p pactwire.PactID) (list []pactwire.Presence, err error) {
+func (w *world) Presences(_ context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]pactwire.Presence, error) {
 	w.mu.Lock()
-	failing, version := w.failing, w.version
+	failing, unread, version := w.failing, w.unread, w.version
 	w.mu.Unlock()
 	if failing {
 		return nil, errAway
 	}
-	w.Readers(p, func(u pactwire.UserID) bool {
-		list = append(list, pactwire.Presence{PactID: p, UserID: u, Version: version})
-		return true
-	})
-	return list, nil
+	people := make(map[pactwire.PactID][]pactwire.Presence)
+	var err error
+	for _, p := range pacts {
+		if p == unread {
+			err = errAway
+			continue
+		}
+		w.Readers(p, func(u pactwire.UserID) bool {
+			people[p] = append(people[p], pactwire.Presence{PactID: p, UserID: u, Version: version})
+			return true
+		})
+	}
+	return people, err
 }
 
 func (w *world) PactList(context.Context, pactwire.UserID) ([]byte, error) {
 	return []byte(`{"items":[]}`), nil
 }
 
-func (w *world) ActiveConnections(context.Context, pactwire.UserID) (pactwire.Event, bool, error) {
-	return pactwire.Event{}, false, nil
+func (w *world) ActiveConnections(context.Context, []pactwire.UserID) (map[pactwire.UserID]pactwire.Event, error) {
+	return nil, nil
 }
 
 func newHub(t testing.TB, w *world) *delivery.Hub {

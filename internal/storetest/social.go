@@ -176,6 +176,14 @@ func testReadConnections(t *testing.T, s Store) {
 	if list, err := s.ReadConnections(ctx, "nobody", "", "", 10); len(list) != 0 || err != nil {
 		t.Errorf("of nobody: %v, %v", list, err)
 	}
+	must(t, s, func(tx Tx) error {
+		c := pactwire.Connection{UserID: "alice", Status: "ended", UpdatedAt: pactwire.Time(noon)}
+		return tx.PutConnection("dora", c)
+	})
+	some, err := s.HaveConnections(ctx, []pactwire.UserID{"nobody", "alice", "bob", "dora"})
+	if err != nil || len(some) != 1 || some[0] != "alice" {
+		t.Errorf("with connections: %v, %v", some, err)
+	}
 }
 
 func notification(u pactwire.UserID, id, subject string) pactwire.Notification {

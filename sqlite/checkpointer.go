@@ -4,8 +4,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-
-	lib "modernc.org/sqlite/lib"
 )
 
 // checkpointer moves pages from the write-ahead log into the main file. SQLite would do it inside a COMMIT, and all who wait for
@@ -68,6 +66,9 @@ func (p *checkpointer) run() {
 		if p.stopping.Load() {
 			break
 		}
+		if p.leftover.Load() { // now it is for the committer
+			continue
+		}
 		var err error
 		if c == nil {
 			c, err = p.open()
@@ -104,7 +105,7 @@ func (p *checkpointer) report(err error) {
 func (p *checkpointer) checkpoint(c *conn) error {
 	for last := int64(leftoverLimit); ; {
 		before := p.written.Load()
-		inLog, moved, err := c.checkpoint(lib.SQLITE_CHECKPOINT_PASSIVE)
+		inLog, moved, err := c.checkpoint()
 		if err != nil || int64(inLog) < p.long || moved < inLog { // moved less: a reader needs older pages
 			return err
 		}

@@ -77,6 +77,38 @@ func TestCommitsDoNoCheckpoint(t *testing.T) {
 	close(let)
 }
 
+// TestTwoCheckpointsAtOnce are no fault of either.
+func TestTwoCheckpointsAtOnce(t *testing.T) {
+	d := openInside(t, Config{})
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 2 {
+		c, err := d.openCheckpointer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, _, err := c.checkpoint(); err != nil || c.fault != nil {
+					t.Errorf("told %v, kept %v", err, c.fault)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		fillLog(t, d, pactwire.ActivityOf("a"))
+	}
+	close(stop)
+	all.Wait()
+}
+
 // TestCommitsGoOnWhileCheckpointsFail, which is said once, as is that they succeed again.
 func TestCommitsGoOnWhileCheckpointsFail(t *testing.T) {
 	var mu sync.Mutex

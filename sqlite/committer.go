@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
-	lib "modernc.org/sqlite/lib"
 )
 
 const (
@@ -65,7 +64,7 @@ func (k *committer) run() {
 	}
 	k.checkpoints.close()
 	if c := k.tx.c; c != nil {
-		if _, _, err := c.checkpoint(lib.SQLITE_CHECKPOINT_TRUNCATE); err != nil {
+		if err := c.truncateLog(); err != nil {
 			k.log.Warn("last checkpoint failed; it is made up at the next start", "error", err)
 		}
 		c.close()
@@ -79,7 +78,7 @@ func (k *committer) shorten() {
 		return
 	}
 	if k.checkpoints.leftover.CompareAndSwap(true, false) {
-		if _, _, err := c.checkpoint(lib.SQLITE_CHECKPOINT_PASSIVE); err != nil {
+		if _, _, err := c.checkpoint(); err != nil {
 			k.log.Warn("checkpoint failed; the next one makes up for it", "error", err)
 		}
 	}

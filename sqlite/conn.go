@@ -155,12 +155,20 @@ func (c *conn) view(fn func() error) error {
 	return err
 }
 
-// checkpoint moves pages of the write-ahead log into the main file, in one of SQLite's modes. It returns how many pages
-// the log holds and how many of these are moved.
-func (c *conn) checkpoint(mode int32) (inLog, moved int32, err error) {
+// checkpoint moves pages of the write-ahead log into the main file, as far as nobody needs them where they are. It returns how many
+// pages the log holds and how many of these are moved; 0 and 0 when another connection is at it.
+func (c *conn) checkpoint() (inLog, moved int32, err error) {
 	out := ptr[[2]int32](c.out)
-	err = c.check(lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, mode, c.out, c.out+unsafe.Sizeof(out[0])))
-	return out[0], out[1], err
+	rc := lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, lib.SQLITE_CHECKPOINT_PASSIVE, c.out, c.out+unsafe.Sizeof(out[0]))
+	if rc&0xff == lib.SQLITE_BUSY {
+		return 0, 0, nil
+	}
+	return out[0], out[1], c.check(rc)
+}
+
+// truncateLog moves all of the write-ahead log into the main file and empties it.
+func (c *conn) truncateLog() error {
+	return c.check(lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, lib.SQLITE_CHECKPOINT_TRUNCATE, 0, 0))
 }
 
 // written is how many pages went to the write-ahead log since it was last asked.

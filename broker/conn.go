@@ -147,6 +147,9 @@ func (c *Conn) Attachment() any {
 	return nil
 }
 
+// Pause holds up the goroutine that reads the connection. It returns false, at once, when we end the connection.
+func (c *Conn) Pause(d time.Duration) bool { return c.sock.wait(d) }
+
 // SetKeepalive replaces the keepalive, CONNECT's and the library's: who is silent for one and a half times as long is cut.
 // 0 means the longest one.
 func (c *Conn) SetKeepalive(d time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -210,5 +211,45 @@ func TestConnKnowsItself(t *testing.T) {
 	_ = conn.Close()
 	if err := conn.Send(packet(0xD0)); err == nil {
 		t.Error("sent after Close")
+	}
+}
+
+// A reader that is held up for long is let go when the connection ends, whoever ends it.
+func TestPauseEndsWithItsConnection(t *testing.T) {
+	for _, end := range []struct {
+		by string
+		do func(*server, *broker.Conn)
+	}{
+		{"Disconnect", func(_ *server, c *broker.Conn) { c.Disconnect(0x98) }},
+		{"Close", func(_ *server, c *broker.Conn) { _ = c.Close() }},
+		{"Abort", func(_ *server, c *broker.Conn) { c.Abort() }},
+		{"the server's end", func(s *server, _ *broker.Conn) { s.Drain(t.Context()) }},
+	} {
+		paused, passed := make(chan *broker.Conn, 2), make(chan bool, 2)
+		s := start(t, broker.Config{}, &open{publish: func(cl *mqtt.Client, _ packets.Packet) error {
+			conn := connOf(cl)
+			paused <- conn
+			passed <- conn.Pause(time.Hour)
+			passed <- conn.Pause(time.Hour)
+			return packets.ErrRejectPacket
+		}})
+		c := dial(t, s).connect(5, "a")
+		c.send(packet(0x32, str("x"), u16(1), raw(0)))
+		end.do(s, <-paused)
+		for _, which := range []string{"that pause", "the next"} {
+			if <-passed {
+				t.Errorf("%s: %s went on to its end", end.by, which)
+			}
+		}
+	}
+	waited := make(chan bool, 1)
+	s := start(t, broker.Config{}, &open{publish: func(cl *mqtt.Client, _ packets.Packet) error {
+		waited <- connOf(cl).Pause(time.Millisecond)
+		return packets.ErrRejectPacket
+	}})
+	c := dial(t, s).connect(5, "a")
+	c.send(packet(0x32, str("x"), u16(1), raw(0)))
+	if !<-waited {
+		t.Error("a pause on a connection that stands was cut short")
 	}
 }

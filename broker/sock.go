@@ -46,6 +46,7 @@ type sock struct {
 	closeBy time.Time // of a closing one
 	cause   error
 	drained func()
+	over    chan struct{} // closed when the state is no longer open; nil while nobody waits for that
 }
 
 type sockState uint8
@@ -222,7 +223,7 @@ func (s *sock) CloseSoon() {
 		s.mu.Unlock()
 		return
 	}
-	s.state = sockClosing
+	s.leave(sockClosing)
 	flusher := s.flusher
 	if flusher {
 		s.closeBy = time.Now().Add(farewell)
@@ -252,13 +253,42 @@ func (s *sock) Close() error {
 		s.mu.Unlock()
 		return nil
 	}
-	s.state = sockClosed
+	s.leave(sockClosed)
 	s.spill, s.off = nil, 0
 	s.pending.Store(0)
 	s.mu.Unlock()
 	err := s.tcp.Close()
 	s.srv.ledger.remove(s)
 	return err
+}
+
+// leave changes the state, under s.mu.
+func (s *sock) leave(to sockState) {
+	s.state = to
+	if s.over != nil {
+		close(s.over)
+		s.over = nil
+	}
+}
+
+// wait lets time pass, and returns false at once when the connection ends or has ended.
+func (s *sock) wait(d time.Duration) bool {
+	s.mu.Lock()
+	if s.state != sockOpen {
+		s.mu.Unlock()
+		return false
+	}
+	if s.over == nil {
+		s.over = make(chan struct{})
+	}
+	over := s.over
+	s.mu.Unlock()
+	select {
+	case <-time.After(d):
+		return true
+	case <-over:
+		return false
+	}
 }
 
 // why is what ended the connection from our side, if anything did.

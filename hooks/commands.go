@@ -70,12 +70,12 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 	if p.lab {
 		return c.publishLab(cl, p, pk)
 	}
+	if wait, _ := c.limit.Take(Purse(p.identity), ratelimit.Forever); wait > 0 && !p.conn.Pause(wait) {
+		return pk, swallow // it ended meanwhile, and the client has no ack
+	}
 	if pk.FixedHeader.Qos == 2 && p.session.Received(pk.PacketID) {
 		p.session.Ack(pk.PacketID, 2, 0, "") // it was taken in before; only the answer was lost
 		return pk, swallow
-	}
-	if wait, _ := c.limit.Take(Purse(p.identity), ratelimit.Forever); wait > 0 {
-		<-time.After(wait) // this reader pauses, nobody else does
 	}
 	t, err := topics.Parse(pk.TopicName)
 	if err != nil {

@@ -32,6 +32,9 @@ func (l *link) Attach(any)                     {}
 func (l *link) Attachment() any                { return nil }
 func (l *link) SetKeepalive(d time.Duration)   { l.keepalive = d }
 
+// Pause is not made.
+func (*link) Pause(time.Duration) bool { return true }
+
 // SetWindow is not looked at.
 func (*link) SetWindow(uint16) {}
 func (l *link) OnGone(func())  {}

@@ -19,6 +19,8 @@ type Conn interface {
 	Attachment() any
 	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes.
 	Disconnect(reason byte)
+	// Pause holds up the goroutine that reads the connection. It returns false, at once, when the server ends the connection.
+	Pause(d time.Duration) bool
 	// SetKeepalive says how long the client may be silent, times one and a half.
 	SetKeepalive(d time.Duration)
 	// SetWindow lets at most most messages of QoS 1 and 2 that the library sends be under way.

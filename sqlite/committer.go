@@ -38,8 +38,6 @@ type committer struct {
 	batch []request
 	errs  []error
 
-	checkpoints *checkpointer
-
 	hooksMu sync.Mutex
 	hooks   []func() // OnRollback
 
@@ -60,29 +58,13 @@ func (k *committer) run() {
 		clear(k.batch)
 		clear(k.errs)
 		k.batch = k.batch[:0]
-		k.shorten()
 	}
-	k.checkpoints.close()
 	if c := k.tx.c; c != nil {
-		if err := c.truncateLog(); err != nil {
+		if err := c.checkpoint(); err != nil {
 			k.log.Warn("last checkpoint failed; it is made up at the next start", "error", err)
 		}
 		c.close()
 	}
-}
-
-// shorten keeps the write-ahead log short, after a commit.
-func (k *committer) shorten() {
-	c := k.tx.c
-	if c == nil {
-		return
-	}
-	if k.checkpoints.leftover.CompareAndSwap(true, false) {
-		if _, _, err := c.checkpoint(); err != nil {
-			k.log.Warn("checkpoint failed; the next one makes up for it", "error", err)
-		}
-	}
-	k.checkpoints.wrote(c.written())
 }
 
 // fill takes what is queued, without waiting.

@@ -155,29 +155,9 @@ func (c *conn) view(fn func() error) error {
 	return err
 }
 
-// checkpoint moves pages of the write-ahead log into the main file, as far as nobody needs them where they are. It returns how many
-// pages the log holds and how many of these are moved; 0 and 0 when another connection is at it.
-func (c *conn) checkpoint() (inLog, moved int32, err error) {
-	out := ptr[[2]int32](c.out)
-	rc := lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, lib.SQLITE_CHECKPOINT_PASSIVE, c.out, c.out+unsafe.Sizeof(out[0]))
-	if rc&0xff == lib.SQLITE_BUSY {
-		return 0, 0, nil
-	}
-	return out[0], out[1], c.check(rc)
-}
-
-// truncateLog moves all of the write-ahead log into the main file and empties it.
-func (c *conn) truncateLog() error {
+// checkpoint moves the log of the database into its main file and truncates it.
+func (c *conn) checkpoint() error {
 	return c.check(lib.Xsqlite3_wal_checkpoint_v2(c.tls, c.db, 0, lib.SQLITE_CHECKPOINT_TRUNCATE, 0, 0))
-}
-
-// written is how many pages went to the write-ahead log since it was last asked.
-func (c *conn) written() int32 {
-	out := ptr[[2]int32](c.out)
-	if c.check(lib.Xsqlite3_db_status(c.tls, c.db, lib.SQLITE_DBSTATUS_CACHE_WRITE, c.out, c.out+unsafe.Sizeof(out[0]), 1)) != nil {
-		return 0
-	}
-	return out[0]
 }
 
 func (c *conn) freeSpill() {

@@ -82,7 +82,6 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 		w.close()
 		return nil, err
 	}
-	k.checkpoints = newCheckpointer(d.openCheckpointer, log)
 	d.k = k
 	for range cfg.Readers {
 		d.readers <- &reader{}
@@ -126,10 +125,10 @@ func (d *DB) prepare(ctx context.Context) (*conn, error) {
 // out in the same transaction, and the checks would cost a lookup a row.
 func (d *DB) openWriter() (*conn, error) {
 	setup := []string{
-		"PRAGMA busy_timeout = 2000",    // who holds the file is a person with a shell; the committer must not hang on them
-		"PRAGMA synchronous = FULL",     // an ack means on disk, also after a power cut
-		"PRAGMA cache_size = -2000",     // a larger cache costs more than it saves: each commit may walk all of it
-		"PRAGMA wal_autocheckpoint = 0", // checkpointer.go does it
+		"PRAGMA busy_timeout = 2000", // who holds the file is a person with a shell; the committer must not hang on them
+		"PRAGMA synchronous = FULL",  // an ack means on disk, also after a power cut
+		"PRAGMA cache_size = -2000",  // a larger cache costs more than it saves: each commit may walk all of it
+		"PRAGMA wal_autocheckpoint = 4000",
 		"PRAGMA journal_size_limit = 67108864",
 		"PRAGMA temp_store = MEMORY",
 	}
@@ -137,13 +136,6 @@ func (d *DB) openWriter() (*conn, error) {
 		setup = append(setup, fmt.Sprintf("PRAGMA max_page_count = %d", d.cfg.MaxPages))
 	}
 	return openConn(d.cfg.Path, openWrite, setup...)
-}
-
-// openCheckpointer opens the connection that moves pages from the write-ahead log into the main file. That it writes with synchronous=FULL is
-// what makes it fsync the log before the file, and the file before the log may start anew.
-func (d *DB) openCheckpointer() (*conn, error) {
-	return openConn(d.cfg.Path, openWrite, "PRAGMA busy_timeout = 2000", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0",
-		"PRAGMA journal_size_limit = 67108864", "SELECT 1 FROM sqlite_schema")
 }
 
 // Ready reports whether the store can read and write. After a failed commit it tries one of its own.

@@ -140,14 +140,6 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 	return err
 }
 
-func (c *Client) oweAgain(s snapshot) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.detached {
-		c.owe(s)
-	}
-}
-
 // bodies are what the snapshots of one turn show. Each is read once, and all of a kind together. What could not be read is not there, and
 // its kind is unread.
 type bodies struct {
@@ -201,31 +193,27 @@ func distinct[T cmp.Ordered](list []T) []T {
 }
 
 // send sends one client's snapshots, in one piece, each through the permission check of this moment. What was not read is
-// owed again.
+// owed again. It keeps the client's lock, so that nothing which was checked is still to be sent when somebody leaves.
 func (b *bodies) send(list []owed) (err error) {
 	c := list[0].client
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.gather()
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.handOver()
-	}()
+	defer c.handOver()
 	for _, o := range list {
 		if !c.mayRead(o.pact) {
 			continue
 		}
 		there, e := b.show(o)
-		if e != nil || !there && b.unread[o.kind] {
-			c.oweAgain(o.snapshot)
+		if !c.detached && (e != nil || !there && b.unread[o.kind]) {
+			c.owe(o.snapshot)
 		}
 		err = errors.Join(err, e)
 	}
 	return err
 }
 
-// show sends one snapshot. False: there is nothing to show.
+// show sends one snapshot. False: there is nothing to show. Under the client's lock.
 func (b *bodies) show(o owed) (there bool, err error) {
 	c := o.client
 	switch o.kind {
@@ -234,13 +222,13 @@ func (b *bodies) show(o owed) (there bool, err error) {
 		if body == nil {
 			return false, nil
 		}
-		c.show(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body, true)
+		c.showNow(o.snapshot, topics.Topic{Kind: topics.StateKind, Pact: o.pact}, body, true)
 	case topics.PactsKind:
 		body := b.lists[c.key.User]
 		if body == nil {
 			return false, nil
 		}
-		c.show(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: c.key.User}, body, true)
+		c.showNow(o.snapshot, topics.Topic{Kind: topics.PactsKind, User: c.key.User}, body, true)
 	case topics.InboxKind:
 		e, ok := b.active[c.key.User]
 		if !ok {
@@ -250,7 +238,7 @@ func (b *bodies) show(o owed) (there bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		c.show(o.snapshot, topics.Topic{Kind: topics.InboxKind, User: c.key.User}, body, true)
+		c.showNow(o.snapshot, topics.Topic{Kind: topics.InboxKind, User: c.key.User}, body, true)
 	case topics.PresenceKind:
 		people, ok := b.people[o.pact]
 		if !ok {
@@ -266,7 +254,7 @@ func (b *bodies) show(o owed) (there bool, err error) {
 			}
 			s := o.snapshot
 			s.version = p.Version
-			c.show(s, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
+			c.showNow(s, topics.Topic{Kind: topics.PresenceKind, Pact: o.pact, User: p.UserID}, body, true)
 		}
 	}
 	return true, nil
@@ -289,9 +277,14 @@ func (h *Hub) statesOf(ctx context.Context, pacts []pactwire.PactID) (map[pactwi
 
 // show sends one snapshot or change, or owes it until there is room. A change of what a worker is reading for the client,
 // or is to read, is owed as well, lest the older word follow the newer.
-func (c *Client) show(s snapshot, t topics.Topic, body []byte, worker bool) {
+func (c *Client) show(s snapshot, t topics.Topic, body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.showNow(s, t, body, false)
+}
+
+// showNow is show for who holds the lock; worker: it is what was read for the client in this turn. Under c.mu.
+func (c *Client) showNow(s snapshot, t topics.Topic, body []byte, worker bool) {
 	if c.detached || !c.started {
 		return
 	}
@@ -331,9 +324,9 @@ func (h *Hub) PresenceChanged(p pactwire.Presence) {
 	}
 	s := snapshot{kind: topics.PresenceKind, pact: p.PactID, member: p.UserID, version: p.Version}
 	t := topics.Topic{Kind: topics.PresenceKind, Pact: p.PactID, User: p.UserID}
-	h.readers(p.PactID, func(c *Client) { c.show(s, t, body, false) })
+	h.readers(p.PactID, func(c *Client) { c.show(s, t, body) })
 	for _, c := range h.watching() {
-		c.show(s, t, body, false)
+		c.show(s, t, body)
 	}
 }
 
@@ -386,9 +379,9 @@ func (h *Hub) sendStates(ctx context.Context) {
 				continue
 			}
 			s, t := snapshot{kind: topics.StateKind, pact: p}, topics.Topic{Kind: topics.StateKind, Pact: p}
-			h.readers(p, func(c *Client) { c.show(s, t, body, false) })
+			h.readers(p, func(c *Client) { c.show(s, t, body) })
 			for _, c := range h.watching() {
-				c.show(s, t, body, false)
+				c.show(s, t, body)
 			}
 		}
 	}

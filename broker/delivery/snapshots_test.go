@@ -3,7 +3,9 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,6 +219,47 @@ func TestWhatCannotBeReadHoldsNobodyUp(t *testing.T) {
 		synctest.Wait()
 		if got := names(end.take()); !slices.Equal(got, []string{"pacts/q/presence/alice"}) {
 			t.Errorf("after that: %v", got)
+		}
+	})
+}
+
+// TestNoSnapshotAfterWhoLeft has somebody leave a pact while their snapshots of several are being sent.
+func TestNoSnapshotAfterWhoLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		w.join("q", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		c.Subscribe(t.Context(), []pactwire.Subscription{{Filter: "pacts/p/presence/+", QoS: 1}, {Filter: "pacts/q/presence/+", QoS: 1}})
+		var once sync.Once
+		left := make(chan []string)
+		leave := func(p pactwire.PactID) {
+			if p != "q" {
+				return
+			}
+			once.Do(func() { // p has been shown, q has not
+				go func() {
+					w.leave("p", "alice")
+					h.PactsChanged("alice", nil, []pactwire.PactID{"p"})
+					left <- names(end.take())
+				}()
+				for range 10_000 {
+					runtime.Gosched() // it is done, unless what is under way is finished first
+				}
+			})
+		}
+		w.asked.Store(&leave)
+		c.AfterSuback()
+		before := <-left
+		synctest.Wait()
+		after := names(end.take())
+		if slices.Contains(after, "pacts/p/presence/alice") {
+			t.Errorf("after leaving: %v, before: %v", after, before)
+		}
+		if all := append(before, after...); !slices.Contains(all, "pacts/q/presence/alice") {
+			t.Errorf("not told of the other pact: %v", all)
 		}
 	})
 }

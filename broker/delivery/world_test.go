@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +33,9 @@ type world struct {
 	unread   pactwire.PactID                                      // whose presence cannot be read
 	reads    int                                                  // of the log
 	saves    int
-	slow     chan struct{}         // sessions are read once it is closed; nil = at once
-	expired  []pactwire.SessionKey // by ExpireSessions
+	asked    atomic.Pointer[func(pactwire.PactID)] // called by CanRead
+	slow     chan struct{}                         // sessions are read once it is closed; nil = at once
+	expired  []pactwire.SessionKey                 // by ExpireSessions
 }
 
 var errAway = pactwire.Errorf(pactwire.Unavailable, "the database is away")
@@ -210,6 +212,9 @@ func (w *world) Ensure(context.Context, pactwire.UserID) error { return nil }
 func (w *world) Release(pactwire.UserID)                       {}
 
 func (w *world) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
+	if asked := w.asked.Load(); asked != nil {
+		(*asked)(p)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, ok := w.members[p][u]

@@ -60,21 +60,8 @@ func (d *DB) SaveSeen(ctx context.Context, seen []pactwire.Seen) error {
 }
 
 // WereOnline are the people who were online when they were last written.
-func (d *DB) WereOnline(ctx context.Context) (out []pactwire.UserID, err error) {
-	err = d.read(ctx, func(ctx context.Context) error {
-		rows, err := d.pool.Query(ctx, `SELECT n.name FROM presence p JOIN names n ON n.id = p.id WHERE p.online ORDER BY p.id`)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		out = nil
-		return each(rows, func() error {
-			var u pactwire.UserID
-			err := rows.Scan(&u)
-			out = append(out, u)
-			return err
-		})
-	})
+func (d *DB) WereOnline(ctx context.Context) ([]pactwire.UserID, error) {
+	out, err := d.readUsers(ctx, `SELECT n.name FROM presence p JOIN names n ON n.id = p.id WHERE p.online ORDER BY p.id`)
 	return out, readError("read who was online", err)
 }
 

@@ -83,22 +83,9 @@ func (d *DB) ReadConnections(ctx context.Context, u pactwire.UserID, status pact
 }
 
 // HaveConnections are those of the people who have an accepted connection.
-func (d *DB) HaveConnections(ctx context.Context, users []pactwire.UserID) (out []pactwire.UserID, err error) {
-	err = d.read(ctx, func(ctx context.Context) error {
-		rows, err := d.pool.Query(ctx, `SELECT n.name FROM unnest($1::text[]) AS w (name) JOIN names n ON n.kind = 2 AND n.name = w.name
-			WHERE EXISTS (SELECT 1 FROM connections c WHERE c.usr = n.id AND c.status = 'accepted')`, users)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		out = nil
-		return each(rows, func() error {
-			var u pactwire.UserID
-			err := rows.Scan(&u)
-			out = append(out, u)
-			return err
-		})
-	})
+func (d *DB) HaveConnections(ctx context.Context, users []pactwire.UserID) ([]pactwire.UserID, error) {
+	out, err := d.readUsers(ctx, `SELECT n.name FROM unnest($1::text[]) AS w (name) JOIN names n ON n.kind = 2 AND n.name = w.name
+		WHERE EXISTS (SELECT 1 FROM connections c WHERE c.usr = n.id AND c.status = 'accepted')`, users)
 	return out, readError("read who has connections", err)
 }
 

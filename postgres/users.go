@@ -170,3 +170,16 @@ func visibility(v pactwire.LastSeenVisibility) *string {
 	s := string(v)
 	return &s
 }
+
+// readUsers collects the people whom a query names.
+func (d *DB) readUsers(ctx context.Context, sql string, args ...any) (out []pactwire.UserID, err error) {
+	err = d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, pgx.RowTo[pactwire.UserID])
+		return err
+	})
+	return out, err
+}

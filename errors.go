@@ -3,6 +3,7 @@ package pactwire
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of refusal an Error is. Edges map it: MQTT reason code, HTTP status, CLI exit code.
@@ -26,6 +27,8 @@ type Error struct {
 	Message string
 	Field   string
 	Cause   error
+	// RetryAfter is how long to wait before the same input may work. Unavailable and Internal need none to be tried again.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -42,7 +45,9 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Retryable reports whether the same input may work later.
-func (e *Error) Retryable() bool { return e.Code == Unavailable || e.Code == Internal }
+func (e *Error) Retryable() bool {
+	return e.Code == Unavailable || e.Code == Internal || e.RetryAfter > 0
+}
 
 // Errorf makes an Error without a field.
 func Errorf(code Code, format string, args ...any) *Error {

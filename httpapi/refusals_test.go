@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,23 +27,26 @@ func TestEachCodeHasItsStatus(t *testing.T) {
 		err    error
 		status int
 		body   string
+		after  string
 	}{
-		{pactwire.FieldErrorf("name", "too long"), 400, `{"code":"invalid","message":"too long","field":"name","retryable":false}`},
-		{pactwire.Errorf(pactwire.Denied, "only the creator"), 403, `{"code":"denied","message":"only the creator","retryable":false}`},
-		{&pactwire.Error{Code: pactwire.NotFound, Message: "no such goal", Field: "habitGoalId"}, 404, `{"code":"not_found","message":"no such goal","field":"habitGoalId","retryable":false}`},
-		{pactwire.Errorf(pactwire.Conflict, "over"), 409, `{"code":"conflict","message":"over","retryable":false}`},
-		{pactwire.Errorf(pactwire.TooMany, "enough"), 429, `{"code":"too_many","message":"enough","retryable":false}`},
-		{pactwire.Errorf(pactwire.Unavailable, "later"), 503, `{"code":"unavailable","message":"later","retryable":true}`},
-		{errors.New("disk /var/lib on fire"), 500, `{"code":"internal","message":"something went wrong on our side; try again","retryable":true}`},
-		{&pactwire.Error{Code: pactwire.Internal, Message: "not offered", Cause: pactwire.ErrNotImplemented}, 501, `{"code":"internal","message":"not offered","retryable":true}`},
+		{pactwire.FieldErrorf("name", "too long"), 400, `{"code":"invalid","message":"too long","field":"name","retryable":false}`, ""},
+		{pactwire.Errorf(pactwire.Denied, "only the creator"), 403, `{"code":"denied","message":"only the creator","retryable":false}`, ""},
+		{&pactwire.Error{Code: pactwire.NotFound, Message: "no such goal", Field: "habitGoalId"}, 404, `{"code":"not_found","message":"no such goal","field":"habitGoalId","retryable":false}`, ""},
+		{pactwire.Errorf(pactwire.Conflict, "over"), 409, `{"code":"conflict","message":"over","retryable":false}`, ""},
+		{pactwire.Errorf(pactwire.TooMany, "enough"), 429, `{"code":"too_many","message":"enough","retryable":false}`, ""},
+		{&pactwire.Error{Code: pactwire.TooMany, Message: "too fast", RetryAfter: 1500 * time.Millisecond}, 429,
+			`{"code":"too_many","message":"too fast","retryable":true}`, "2"},
+		{pactwire.Errorf(pactwire.Unavailable, "later"), 503, `{"code":"unavailable","message":"later","retryable":true}`, "1"},
+		{errors.New("disk /var/lib on fire"), 500, `{"code":"internal","message":"something went wrong on our side; try again","retryable":true}`, ""},
+		{&pactwire.Error{Code: pactwire.Internal, Message: "not offered", Cause: pactwire.ErrNotImplemented}, 501, `{"code":"internal","message":"not offered","retryable":true}`, ""},
 	} {
 		f := &fake{err: c.err}
 		w := f.call("alice", "POST", "/v1/pacts", `{"habitGoalId":"g"}`)
 		if w.Code != c.status || body(w) != c.body {
 			t.Errorf("%v: %d %s", c.err, w.Code, body(w))
 		}
-		if retry := w.Header().Get("Retry-After"); (retry != "") != (c.status == 503) {
-			t.Errorf("%v: Retry-After %q", c.err, retry)
+		if after := w.Header().Get("Retry-After"); after != c.after {
+			t.Errorf("%v: Retry-After %q", c.err, after)
 		}
 	}
 }

@@ -168,7 +168,8 @@ const patience = 5 * time.Second
 func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {
 	wait, ok := c.limit.Take(hooks.Purse(cmds[0].Sender), patience)
 	if !ok {
-		return nil, pactwire.Errorf(pactwire.TooMany, "you have sent more commands than one person may; try again in a few seconds")
+		return nil, &pactwire.Error{Code: pactwire.TooMany, RetryAfter: patience,
+			Message: "you have sent more commands than one person may; try again in a few seconds"}
 	}
 	if wait > 0 {
 		select {

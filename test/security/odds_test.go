@@ -61,7 +61,7 @@ func TestOverTheRateOverHTTPIsHeldThenRefused(t *testing.T) {
 	for range sent {
 		go func() {
 			status, body, err := s.Call("alice", "POST", "/v1/pacts/"+string(p)+"/messages", map[string]string{"message": "over HTTP"})
-			if status == http.StatusTooManyRequests && !strings.Contains(string(body), `"too_many"`) {
+			if status == http.StatusTooManyRequests && !(strings.Contains(string(body), `"too_many"`) && strings.Contains(string(body), `"retryable":true`)) {
 				t.Errorf("refused with %s", body)
 			}
 			if err != nil {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A button in Python: each line of standard input is a press; what the server answers is printed.
 
-    PACTWIRE_DEVICE=… PACTWIRE_SECRET=… examples/button.py        (from: pactwire device add PACT)
+    BUTTON_DEVICE=… BUTTON_SECRET=… examples/button.py        (from: pactwire device add PACT)
 
 Needs paho-mqtt, 1.6 or 2. The session is kept (clean_session=False) and the library resends what was not acknowledged,
 so a press survives a broken connection; it does not survive the end of this program. See button.sh for one that does.
@@ -15,8 +15,8 @@ import uuid
 
 import paho.mqtt.client as mqtt
 
-device, secret = os.environ["PACTWIRE_DEVICE"], os.environ["PACTWIRE_SECRET"]
-host, port = os.environ.get("PACTWIRE_HOST", "127.0.0.1"), int(os.environ.get("PACTWIRE_PORT", "1883"))
+device, secret = os.environ["BUTTON_DEVICE"], os.environ["BUTTON_SECRET"]
+host, port = os.environ.get("BUTTON_HOST", "127.0.0.1"), int(os.environ.get("BUTTON_PORT", "1883"))
 ready, waiting = threading.Event(), {}
 
 

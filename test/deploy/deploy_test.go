@@ -53,7 +53,7 @@ func parse(t *testing.T) compose {
 
 // secrets are values for what compose.yaml takes from the environment.
 var secrets = map[string]string{
-	"PACTWIRE_JWT_SECRET": testkit.Secret, "PACTWIRE_HABITS_SECRET": testkit.HabitsSecret, "POSTGRES_PASSWORD": "0123456789abcdef",
+	"JWT_SECRET": testkit.Secret, "HABITS_SECRET": testkit.HabitsSecret, "POSTGRES_PASSWORD": "0123456789abcdef",
 }
 
 var variable = regexp.MustCompile(`\$\{(\w+):\?\}`)
@@ -91,6 +91,19 @@ func TestComposeSettings(t *testing.T) {
 	}
 	if ours != 4 {
 		t.Errorf("%d containers of ours, want three nodes and a habits-service", ours)
+	}
+}
+
+// TestComposeSecretsAreNoSettings: pactwire works in the shell in which compose.yaml has its secrets exported.
+func TestComposeSecretsAreNoSettings(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), testkit.Binary(t), "config", "check")
+	cmd.Dir = t.TempDir()
+	cmd.Env = []string{"HOME=" + cmd.Dir}
+	for _, v := range variable.FindAllStringSubmatch(read(t, "compose.yaml"), -1) {
+		cmd.Env = append(cmd.Env, v[1]+"="+secrets[v[1]])
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

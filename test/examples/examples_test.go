@@ -40,8 +40,8 @@ func (b *button) command(ctx context.Context, args ...string) *exec.Cmd {
 		b.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "PACTWIRE_DEVICE="+string(b.made.ID), "PACTWIRE_SECRET="+b.made.Secret, "PACTWIRE_HOST="+host,
-		"PACTWIRE_PORT="+port, "PACTWIRE_STATE="+b.state)
+	cmd.Env = append(os.Environ(), "BUTTON_DEVICE="+string(b.made.ID), "BUTTON_SECRET="+b.made.Secret, "BUTTON_HOST="+host,
+		"BUTTON_PORT="+port, "BUTTON_STATE="+b.state)
 	return cmd
 }
 
@@ -165,6 +165,17 @@ func TestShellButtonAfterALongTime(t *testing.T) {
 	}
 	if n != 451 {
 		t.Errorf("%d presses were answered", n)
+	}
+}
+
+// Names that begin with PACTWIRE_ are settings, and unknown ones are refused: the buttons' own must not be among them.
+func TestPactwireWorksWhereAButtonIsExported(t *testing.T) {
+	s := testkit.Start(t, nil)
+	b := newButton(t, s, s.NewPact("alice", "bob").ID)
+	cmd := b.command(t.Context(), testkit.Binary(t), "config", "check")
+	cmd.Dir = b.state
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v %s", err, out)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -167,6 +168,7 @@ func TestWebhookMakesARemovalTakeEffectAtOnce(t *testing.T) {
 	s := newScript(p)
 	inBubble(t, s, bridge.Config{Secret: secret}, func(t *testing.T, n *node) {
 		n.hold(t, alice, bob, carol)
+		synctest.Wait() // what was read first is recorded after it is known
 		after := p
 		after.Members = slices.Clone(p.Members)
 		after.Members[1].Status = pactwire.MemberRemoved

@@ -155,10 +155,13 @@ func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.
 	return b
 }
 
-// forget drops what was learnt inside transactions that were undone.
-func (b *Bridge) forget() {
-	clear(b.changing)
-	b.notices.clear()
+// forget drops what was learnt inside a transaction that was undone. A function whose writes alone were undone has seen to it
+// itself: what others learnt stands.
+func (b *Bridge) forget(whole bool) {
+	if whole {
+		clear(b.changing)
+		b.notices.clear()
+	}
 }
 
 // Bind names the publisher. It is called once, before anything else.

@@ -172,7 +172,7 @@ func openNode(t testing.TB, path string, remoteHabits bridge.Habits, cfg bridge.
 	var engine *habits.Embedded
 	if h == nil {
 		engine = habits.NewEmbedded(db, habits.EngineOptions{})
-		db.OnRollback(engine.Forget)
+		db.OnRollback(func(bool) { engine.Forget() })
 		h = embedded{engine}
 	} else {
 		cfg.Remote = true

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pactwire/pactwire"
 )
@@ -25,7 +26,15 @@ func (b *Bridge) commit(ctx context.Context, fn func(*commit) error) error {
 	done := make(chan error, 1)
 	err := b.store.Submit(ctx, func(tx Tx) error {
 		c = b.begin(tx)
-		return fn(c)
+		stands := false
+		defer func() {
+			if !stands { // also when it panics
+				c.unwind()
+			}
+		}()
+		err := fn(c)
+		stands = err == nil
+		return err
 	}, func(err error) {
 		if err == nil {
 			c.publish()
@@ -51,9 +60,25 @@ func (c *commit) changes(changes []pactwire.Change) error {
 // changed notes a pact as it is now, for later functions of this transaction and, after the commit, for the view.
 func (c *commit) changed(p pactwire.Pact) {
 	if !c.b.cfg.Shared {
+		was := c.b.changing[p.ID]
 		c.b.changing[p.ID] = &p
+		c.undo = append(c.undo, func() {
+			if was == nil {
+				delete(c.b.changing, p.ID)
+			} else {
+				c.b.changing[p.ID] = was
+			}
+		})
 	}
 	c.pacts = append(c.pacts, p)
+}
+
+// unwind makes memory what it was before a run that failed, the rest of whose transaction may stand.
+func (c *commit) unwind() {
+	for _, f := range slices.Backward(c.undo) {
+		f()
+	}
+	c.undo = nil
 }
 
 func (c *commit) change(ch *pactwire.Change) error {

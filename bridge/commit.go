@@ -21,6 +21,7 @@ type commit struct {
 	met     []meeting           // who has become connected
 	unclear []pactwire.PactID   // of which another node has recorded a reading that may be newer
 	types   []pactwire.ActivityType
+	undo    []func()       // what this run changed in memory, should it fail
 	after   []func() error // events that follow the answer, as a milestone follows its check-in
 
 	cause string          // names what the entries that are written now tell of, for pushes; "" = the first of them does

@@ -77,14 +77,26 @@ func (n *notices) follows(p pactwire.PactID, read reading) uint64 {
 }
 
 // note takes a state for what is recorded, if the transaction under way is committed. now is a reading that would begin now.
-func (n *notices) note(p *pactwire.Pact, revision uint64, now reading) {
+// The function that it returns takes that back.
+func (n *notices) note(p *pactwire.Pact, revision uint64, now reading) (undo func()) {
 	print := printOf(p)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.running == nil {
 		n.running = make(map[pactwire.PactID]notice)
 	}
-	n.running[p.ID] = notice{print, revision, now}
+	id := p.ID
+	was, noted := n.running[id]
+	n.running[id] = notice{print, revision, now}
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if noted {
+			n.running[id] = was
+		} else {
+			delete(n.running, id)
+		}
+	}
 }
 
 // missed notes that there is a revision which this node did not know.
@@ -208,7 +220,7 @@ func (c *commit) saw(pact pactwire.Pact, read reading) error {
 		c.unclear = append(c.unclear, pact.ID)
 		return nil
 	}
-	c.b.notices.note(&pact, seen.Now, now)
+	c.undo = append(c.undo, c.b.notices.note(&pact, seen.Now, now))
 	if seen.Was == 0 {
 		before = pactwire.Pact{Status: pact.Status}
 		for _, m := range pact.Members {

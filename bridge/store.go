@@ -108,8 +108,9 @@ type Store interface {
 	SocialStore
 	// Submit runs fn in the next group commit; see the package documentation for the rules.
 	Submit(ctx context.Context, fn func(Tx) error, done func(error)) error
-	// OnRollback registers a function that clears what was cached inside transactions.
-	OnRollback(func())
+	// OnRollback registers a function that clears what was cached inside transactions: whole says whether all of a transaction
+	// was undone, or what one function wrote.
+	OnRollback(func(whole bool))
 	// Read returns entries after (exclusive) or before a place, ascending, at most limit.
 	ReadAfter(ctx context.Context, s pactwire.Stream, after pactwire.Seq, limit int) ([]pactwire.Entry, error)
 	ReadBefore(ctx context.Context, s pactwire.Stream, before pactwire.Seq, limit int) ([]pactwire.Entry, error)

@@ -15,10 +15,10 @@ func (b *Bridge) TakeBack(ctx context.Context, id pactwire.Identity, fn func(Tx)
 	defer b.members.Release(id.UserID)
 	var out pactwire.CheckinResult
 	err = b.commit(ctx, func(c *commit) error {
-		if err := c.touch(id); err != nil {
+		if out, err = fn(c.tx); err != nil {
 			return err
 		}
-		if out, err = fn(c.tx); err != nil {
+		if err := c.touch(id); err != nil {
 			return err
 		}
 		_, err := c.record(&pactwire.Command{Sender: id, Pact: out.Checkin.PactID}, out)

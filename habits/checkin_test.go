@@ -288,7 +288,7 @@ func TestZoneChangeIsSeenAtOnce(t *testing.T) {
 func TestRollbackLeavesNothingInTheCache(t *testing.T) {
 	db := openStore(t)
 	e := habits.NewEmbedded(db, habits.EngineOptions{})
-	db.OnRollback(e.Forget)
+	db.OnRollback(func(bool) { e.Forget() })
 	s := service{Service: habits.NewService(&recorder{db: db}, db, e, habits.ServiceOptions{}), clock: newClock()}
 	p := s.pair(t)
 	later := errors.New("the log is full")

@@ -79,7 +79,7 @@ func processes(t testing.TB, n int) (*ledger, []process) {
 	var all []process
 	for range n {
 		e := habits.NewEmbedded(db, habits.EngineOptions{NoCache: n > 1})
-		db.OnRollback(e.Forget)
+		db.OnRollback(func(bool) { e.Forget() })
 		s := habits.NewService(l, db, e, habits.ServiceOptions{Now: c.now})
 		all = append(all, process{
 			service: service{Service: s, clock: c, checkin: func(ctx context.Context, req pactwire.CheckinRequest) (res pactwire.CheckinResult, err error) {

@@ -69,7 +69,7 @@ func NewHost(store HostStore, cfg HostConfig, log *slog.Logger, reg prometheus.R
 		h.outbox = outbox
 	}
 	h.engine = NewEmbedded(store, EngineOptions{NoCache: cfg.NoCache})
-	store.OnRollback(h.engine.Forget)
+	store.OnRollback(func(bool) { h.engine.Forget() })
 	h.service = NewService(h, store, h.engine, cfg.Service)
 	h.due = NewScheduler(h.service, store, log, reg)
 	return h, nil

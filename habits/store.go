@@ -103,8 +103,8 @@ type HostStore interface {
 	// Submit runs fn in the next group commit; fn may run more than once, done runs after the commit and must not block.
 	Submit(ctx context.Context, fn func(HostTx) error, done func(error)) error
 	// OnRollback registers a function that clears what was cached inside transactions: it is called whenever anything that a
-	// fn wrote was undone, also when only that one fn's writes were.
-	OnRollback(func())
+	// fn wrote was undone, also when only that one fn's writes were (not whole).
+	OnRollback(func(whole bool))
 	// Prune drops log entries and command records that are older than the given times, in bounded slices.
 	Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error)
 }

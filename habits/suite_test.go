@@ -97,7 +97,7 @@ func (r *recorder) Do(ctx context.Context, fn func(habits.Tx) ([]pactwire.Change
 func embedded(t testing.TB, o habits.EngineOptions) service {
 	db, c := openStore(t), newClock()
 	e := habits.NewEmbedded(db, o)
-	db.OnRollback(e.Forget)
+	db.OnRollback(func(bool) { e.Forget() })
 	r := &recorder{db: db}
 	return service{
 		Service: habits.NewService(r, db, e, habits.ServiceOptions{Now: c.now}), clock: c, changes: &r.changes,

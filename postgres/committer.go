@@ -49,7 +49,7 @@ type committer struct {
 	errs  []error
 
 	hooksMu sync.Mutex
-	hooks   []func() // OnRollback
+	hooks   []func(whole bool) // OnRollback
 
 	failing atomic.Pointer[pactwire.Error] // why the last commit failed; nil when it did not
 }
@@ -141,7 +141,7 @@ func (k *committer) some(reqs []request, errs []error) int {
 			k.succeeded()
 			return n
 		}
-		k.undone()
+		k.undone(true)
 		passing := k.abandon(err)
 		switch {
 		case passing && try < maxTries:
@@ -238,7 +238,7 @@ func (k *committer) together(reqs []request, errs []error) (n int, alone bool, e
 			missed, errs[i] = k.call(reqs[i].fn, first == len(reqs))
 			if missed || errs[i] != nil {
 				t.back(before)
-				k.undone()
+				k.undone(false)
 			}
 			if missed && (t.lonely || round >= maxRounds) { // those before it go first
 				reqs = reqs[:i]
@@ -255,7 +255,7 @@ func (k *committer) together(reqs []request, errs []error) (n int, alone bool, e
 			break
 		}
 		t.back(mark{})
-		k.undone()
+		k.undone(true)
 		if err := t.fetch(&t.wants); err != nil {
 			return 0, false, err
 		}
@@ -278,12 +278,12 @@ func (k *committer) one(r request, result *error) error {
 		case t.fault != nil:
 			return t.fault
 		case missed: // with other locks, and from the start
-			k.undone()
+			k.undone(true)
 			if err := t.begin(); err != nil {
 				return err
 			}
 		case *result != nil:
-			k.undone()
+			k.undone(true)
 			return t.rollback()
 		default:
 			return t.flush(true)
@@ -292,13 +292,13 @@ func (k *committer) one(r request, result *error) error {
 	return errors.New("a function asks for ever more locks")
 }
 
-// undone tells the caches that what they learnt in this transaction is no longer so.
-func (k *committer) undone() {
+// undone tells the caches that what they learnt in this transaction, or from its last function alone, is no longer so.
+func (k *committer) undone(whole bool) {
 	k.hooksMu.Lock()
 	hooks := k.hooks
 	k.hooksMu.Unlock()
 	for _, h := range hooks {
-		h()
+		h(whole)
 	}
 }
 
@@ -423,9 +423,9 @@ func (d *DB) Submit(ctx context.Context, fn func(*Tx) error, done func(error)) e
 
 var errClosed = &pactwire.Error{Code: pactwire.Unavailable, Message: "the store is closed; try again later"}
 
-// OnRollback registers a function that clears what was cached inside transactions. It runs on the committer's goroutine
-// and must not block.
-func (d *DB) OnRollback(clearCaches func()) {
+// OnRollback registers a function that clears what was cached inside transactions: it is called when a whole transaction was
+// undone, and when one function's writes alone were. It runs on the committer's goroutine and must not block.
+func (d *DB) OnRollback(clearCaches func(whole bool)) {
 	d.k.hooksMu.Lock()
 	defer d.k.hooksMu.Unlock()
 	d.k.hooks = append(d.k.hooks[:len(d.k.hooks):len(d.k.hooks)], clearCaches)

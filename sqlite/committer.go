@@ -39,7 +39,7 @@ type committer struct {
 	errs  []error
 
 	hooksMu sync.Mutex
-	hooks   []func() // OnRollback
+	hooks   []func(whole bool) // OnRollback
 
 	commits atomic.Int64
 	failing atomic.Pointer[pactwire.Error] // why the last commit failed; nil when it did not
@@ -107,8 +107,8 @@ func (k *committer) commit() {
 	k.m.commands.Observe(float64(len(k.batch)))
 }
 
-// transaction commits the batch: first all functions in one go, and when one fails again from the start with a savepoint
-// for each, so that only the failing ones are undone. An error means that nothing was committed.
+// transaction commits the batch: first all functions in one go, and when one fails that has written, again from the start with
+// a savepoint for each, so that only the failing ones are undone. An error means that nothing was committed.
 func (k *committer) transaction() error {
 	if k.tx.c == nil {
 		c, err := k.open()
@@ -125,7 +125,7 @@ func (k *committer) transaction() error {
 	return err
 }
 
-var errRunAgain = errors.New("a function of the batch failed")
+var errRunAgain = errors.New("a function of the batch failed after it had written")
 
 // runAll runs the functions in one transaction and commits it, or leaves nothing of it.
 func (k *committer) runAll(each func(i int, fn func(*Tx) error) error) error {
@@ -145,7 +145,7 @@ func (k *committer) runAll(each func(i int, fn func(*Tx) error) error) error {
 		k.tx.committed()
 		return nil
 	}
-	k.undone()
+	k.undone(true)
 	again := errors.Is(err, errRunAgain)
 	if e := c.rollback(); e != nil || !again && (c.fault == nil || !c.fault.passing()) {
 		c.close() // the next batch opens it anew
@@ -157,10 +157,20 @@ func (k *committer) runAll(each func(i int, fn func(*Tx) error) error) error {
 	return err
 }
 
-func (k *committer) runPlain(_ int, fn func(*Tx) error) error {
-	if k.call(fn, false) != nil {
+// runPlain lets a function fail that has written nothing: what is refused costs nobody else anything.
+func (k *committer) runPlain(i int, fn func(*Tx) error) error {
+	c := k.tx.c
+	before := c.changes()
+	err := k.call(fn)
+	if err == nil {
+		return nil
+	}
+	if c.changes() != before {
 		return errRunAgain
 	}
+	c.resetAll()
+	k.tx.nextCommand = 0
+	k.fails(i, err)
 	return nil
 }
 
@@ -175,10 +185,12 @@ func (k *committer) runGuarded(i int, fn func(*Tx) error) error {
 	if err := c.q(sqlSavepoint).run(); err != nil {
 		return err
 	}
-	k.errs[i] = k.call(fn, true)
+	k.errs[i] = nil
+	err := k.call(fn)
 	c.resetAll()
-	if k.errs[i] != nil && c.fault == nil {
-		k.undone()
+	if err != nil && c.fault == nil {
+		k.fails(i, err)
+		k.undone(false)
 		if err := c.q(sqlRollbackTo).run(); err != nil {
 			return err
 		}
@@ -186,28 +198,42 @@ func (k *committer) runGuarded(i int, fn func(*Tx) error) error {
 	return c.q(sqlRelease).run()
 }
 
-// undone tells the caches that what they learnt in this transaction is no longer so.
-func (k *committer) undone() {
-	k.tx.rolledBack()
+// undone tells the caches that what they learnt in this transaction, or from its last function alone, is no longer so.
+func (k *committer) undone(whole bool) {
+	k.tx.rolledBack(whole)
 	k.hooksMu.Lock()
 	hooks := k.hooks
 	k.hooksMu.Unlock()
 	for _, h := range hooks {
-		h()
+		h(whole)
 	}
 }
 
+// panicked is a panic in a function.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
 // call runs one function. A panic in it is its error.
-func (k *committer) call(fn func(*Tx) error, report bool) (err error) {
+func (k *committer) call(fn func(*Tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &pactwire.Error{Code: pactwire.Internal, Message: "something went wrong on our side; try again", Cause: fmt.Errorf("panic: %v", p)}
-			if report {
-				k.log.Error("panic in a transaction", "panic", p, "stack", string(debug.Stack()))
-			}
+			err = &pactwire.Error{Code: pactwire.Internal, Message: "something went wrong on our side; try again", Cause: &panicked{p, debug.Stack()}}
 		}
 	}()
 	return fn(&k.tx)
+}
+
+// fails makes err what becomes of a function, whatever comes of the others.
+func (k *committer) fails(i int, err error) {
+	k.errs[i] = err
+	var p *panicked
+	if errors.As(err, &p) {
+		k.log.Error("panic in a transaction", "panic", p.value, "stack", string(p.stack))
+	}
 }
 
 // tell calls back. A panic there must not end the committer.
@@ -277,9 +303,9 @@ func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// OnRollback registers a function that clears what was cached inside transactions. It runs on the committer's goroutine
-// and must not block.
-func (d *DB) OnRollback(clearCaches func()) {
+// OnRollback registers a function that clears what was cached inside transactions: it is called when a whole transaction was
+// undone, and when one function's writes alone were. It runs on the committer's goroutine and must not block.
+func (d *DB) OnRollback(clearCaches func(whole bool)) {
 	d.k.hooksMu.Lock()
 	defer d.k.hooksMu.Unlock()
 	d.k.hooks = append(d.k.hooks[:len(d.k.hooks):len(d.k.hooks)], clearCaches)

@@ -116,6 +116,9 @@ func (c *conn) check(rc int32) error {
 // inTransaction reports whether a transaction is open; some faults end it by themselves.
 func (c *conn) inTransaction() bool { return lib.Xsqlite3_get_autocommit(c.tls, c.db) == 0 }
 
+// changes counts the rows that this connection ever wrote or deleted.
+func (c *conn) changes() int64 { return lib.Xsqlite3_total_changes64(c.tls, c.db) }
+
 // resetAll makes every statement idle, also those that a panic left in use.
 func (c *conn) resetAll() {
 	for len(c.bound) > 0 {

@@ -250,3 +250,130 @@ func TestDateNumbers(t *testing.T) {
 		}
 	}
 }
+
+// together runs functions in one transaction and returns what became of each.
+func together(t *testing.T, d *DB, fns ...func(*Tx) error) []error {
+	t.Helper()
+	in, out := make(chan struct{}), make(chan struct{})
+	first := true
+	submit := func(fn func(*Tx) error, done func(error)) {
+		if err := d.Submit(context.Background(), fn, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	submit(func(*Tx) error {
+		if first {
+			first = false
+			close(in)
+			<-out
+		}
+		return nil
+	}, nil)
+	<-in
+	done := make(chan error, len(fns))
+	for _, fn := range fns {
+		submit(fn, func(err error) { done <- err })
+	}
+	close(out)
+	errs := make([]error, len(fns))
+	for i := range errs {
+		errs[i] = <-done
+	}
+	return errs
+}
+
+// TestNothingUndoneIsRemembered: a function is refused, what follows reads again what those before it wrote, and then the disk is
+// full. No head and no number of a name may be left in memory of what was never committed.
+func TestNothingUndoneIsRemembered(t *testing.T) {
+	ctx := context.Background()
+	d := openInside(t, Config{})
+	room := pactwire.ActivityOf("p")
+	add := func(tx *Tx) error {
+		h, err := tx.Head(room)
+		if err != nil {
+			return err
+		}
+		return tx.Append(pactwire.Entry{Stream: room, Seq: h + 1}, time.Now())
+	}
+	refusal := errors.New("refused")
+	errs := together(t, d,
+		func(tx *Tx) error {
+			if _, err := tx.internID(userName("new")); err != nil {
+				return err
+			}
+			return add(tx)
+		},
+		func(tx *Tx) error {
+			if err := add(tx); err != nil {
+				return err
+			}
+			return refusal
+		},
+		func(tx *Tx) error {
+			if _, err := tx.c.id(userName("new")); err != nil {
+				return err
+			}
+			_, err := tx.Head(room)
+			return err
+		},
+		func(tx *Tx) error {
+			if err := tx.c.exec(`PRAGMA max_page_count = 1`); err != nil {
+				return err
+			}
+			return tx.Append(pactwire.Entry{Stream: pactwire.ActivityOf("q"), Seq: 1, Payload: make([]byte, 1<<20)}, time.Now())
+		})
+	for i, err := range errs {
+		if pactwire.CodeOf(err) != pactwire.Unavailable {
+			t.Fatalf("function %d on a full disk: %v", i, err)
+		}
+	}
+	if err := d.Update(ctx, func(tx *Tx) error { return tx.c.exec(`PRAGMA max_page_count = 1000000`) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Update(ctx, add); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := d.ReadAfter(ctx, room, 0, 9); err != nil || len(list) != 1 || list[0].Seq != 1 {
+		t.Errorf("the first entry that stands: %v, %v", list, err)
+	}
+	var old, other int64
+	err := d.Update(ctx, func(tx *Tx) (err error) {
+		if other, err = tx.internID(userName("other")); err == nil {
+			old, err = tx.internID(userName("new"))
+		}
+		return err
+	})
+	if err != nil || old == other {
+		t.Errorf("two people are number %d: %v", old, err)
+	}
+}
+
+// TestARefusalThatWroteNothingCostsOthersNothing: no function of its transaction runs again, no cache is cleared.
+func TestARefusalThatWroteNothingCostsOthersNothing(t *testing.T) {
+	d := openInside(t, Config{})
+	d.OnRollback(func(bool) { t.Error("caches were cleared") })
+	room, runs := pactwire.ActivityOf("p"), 0
+	add := func(seq pactwire.Seq) func(*Tx) error {
+		return func(tx *Tx) error {
+			runs++
+			return tx.Append(pactwire.Entry{Stream: room, Seq: seq}, time.Now())
+		}
+	}
+	refusal := pactwire.Errorf(pactwire.NotFound, "there is no such thing")
+	errs := together(t, d, add(1), func(tx *Tx) error {
+		runs++
+		if _, err := tx.Head(room); err != nil {
+			return err
+		}
+		return refusal
+	}, func(*Tx) error { panic("a fault of ours") }, add(2))
+	if errs[0] != nil || !errors.Is(errs[1], refusal) || pactwire.CodeOf(errs[2]) != pactwire.Internal || errs[3] != nil {
+		t.Errorf("told %v", errs)
+	}
+	if runs != 3 {
+		t.Errorf("%d runs of three functions", runs)
+	}
+	if list, err := d.ReadAfter(context.Background(), room, 0, 9); err != nil || len(list) != 2 {
+		t.Errorf("entries %v, %v", list, err)
+	}
+}

@@ -155,7 +155,7 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 	}
 	defer db.Close()
 	rolledBack := 0
-	db.OnRollback(func() { rolledBack++ })
+	db.OnRollback(func(bool) { rolledBack++ })
 	n := pactwire.Seq(0)
 	for err == nil {
 		if err = put(db, room, make([]byte, 5000)); err == nil {

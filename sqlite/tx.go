@@ -26,12 +26,15 @@ func (t *Tx) committed() {
 	t.c.forgetMany()
 }
 
-// rolledBack forgets what is no longer so.
-func (t *Tx) rolledBack() {
+// rolledBack forgets what is no longer so. While the transaction goes on, what it touched may be read and remembered again, and
+// is still to be forgotten when the whole is undone after all.
+func (t *Tx) rolledBack(whole bool) {
 	for _, n := range t.touched {
 		delete(t.c.ids, n)
 	}
-	t.touched = t.touched[:0]
+	if whole {
+		t.touched = t.touched[:0]
+	}
 	t.nextCommand = 0
 }
 

@@ -91,7 +91,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 		habitsPort = remoteHabits{n.client}
 	} else {
 		engine = habits.NewEmbedded(n.store, habits.EngineOptions{NoCache: n.store.shared()})
-		n.store.OnRollback(engine.Forget)
+		n.store.OnRollback(func(bool) { engine.Forget() })
 		habitsPort = embeddedHabits{engine}
 	}
 	if n.pusher, err = newPusher(cfg.Push, n.store.pushes(), log, n.reg); err != nil {

@@ -220,7 +220,7 @@ func testPanicInDone(t *testing.T, s Store) {
 
 func testOnRollback(t *testing.T, s Store) {
 	cache := map[string]bool{} // as an engine would have it: used inside transactions only
-	s.OnRollback(func() { clear(cache) })
+	s.OnRollback(func(bool) { clear(cache) })
 	release := hold(t, s)
 	defer release()
 	stale := make(chan bool, 10)

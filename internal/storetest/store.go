@@ -25,7 +25,7 @@ type Tx interface {
 // Store is a store with everything that its users ask of it.
 type Store interface {
 	Submit(ctx context.Context, fn func(Tx) error, done func(error)) error
-	OnRollback(func())
+	OnRollback(func(whole bool))
 
 	ReadAfter(ctx context.Context, s pactwire.Stream, after pactwire.Seq, limit int) ([]pactwire.Entry, error)
 	ReadBefore(ctx context.Context, s pactwire.Stream, before pactwire.Seq, limit int) ([]pactwire.Entry, error)

@@ -12,6 +12,13 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
+// Who sends events does so one at a time, and gives one up after some seconds (ours: 5). So an event that must wait is sent
+// away well before, to come again, and the others are not held up.
+const (
+	eventMost = 2 * time.Second        // for an event that needs the habits-service itself
+	eventIdle = 300 * time.Millisecond // for its person's own check-ins
+)
+
 // ErrSignature is the cause of an error about a webhook that cannot be believed.
 var ErrSignature = errors.New("the webhook's signature does not hold")
 
@@ -61,6 +68,8 @@ func (b *Bridge) Event(ctx context.Context, header http.Header, body []byte) err
 	if err := json.Unmarshal(e.Data, &data); err != nil {
 		return pactwire.FieldErrorf("data", "the data of %s cannot be read", e.Type)
 	}
+	ctx, cancel := context.WithTimeout(ctx, eventMost)
+	defer cancel()
 	return apply(ctx, header.Get(standardwebhooks.HeaderWebhookID), &data)
 }
 
@@ -139,9 +148,9 @@ func (b *Bridge) pactUpdated(ctx context.Context, id string, d *webhookData) err
 	return errUnclear
 }
 
-// of runs fn with the pacts of a person held, once what they sent and we carried is answered: the service may tell of a
-// check-in before it answers the call that made it.
-func (b *Bridge) of(ctx context.Context, u pactwire.UserID, fn func() error) error {
+// of runs fn with the pacts of a person held, once what they sent and we carried is answered, for which it waits so long at
+// most: the service may tell of a check-in before it answers the call that made it.
+func (b *Bridge) of(ctx context.Context, u pactwire.UserID, most time.Duration, fn func() error) error {
 	if !pactwire.ValidID(u) {
 		return pactwire.FieldErrorf("data.userId", "the event names its user in data.userId")
 	}
@@ -149,7 +158,7 @@ func (b *Bridge) of(ctx context.Context, u pactwire.UserID, fn func() error) err
 		return err
 	}
 	defer b.members.Release(u)
-	if err := b.worker.idle(ctx, u); err != nil {
+	if err := b.worker.idle(ctx, u, most); err != nil {
 		return err
 	}
 	return fn()
@@ -160,7 +169,7 @@ func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData)
 	if err != nil || d.ID == "" || !pactwire.ValidID(d.HabitGoalID) || activityOf(d.Status) == "" {
 		return pactwire.FieldErrorf("data", "checkin.upserted needs id, userId, habitGoalId, status and scheduledDate")
 	}
-	return b.of(ctx, d.UserID, func() error {
+	return b.of(ctx, d.UserID, eventIdle, func() error {
 		return b.once(ctx, id, func(c *commit) error {
 			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.nameOf(d)}, Pact: d.PactID}
 			res := pactwire.CheckinResult{HabitName: d.HabitGoal.Name, Streak: d.StreakUpdate, PreviousStatus: d.PreviousStatus,
@@ -174,7 +183,7 @@ func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData)
 }
 
 func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) error {
-	return b.of(ctx, d.UserID, func() error { return b.once(ctx, id, func(c *commit) error { return c.deleted(d) }) })
+	return b.of(ctx, d.UserID, eventIdle, func() error { return b.once(ctx, id, func(c *commit) error { return c.deleted(d) }) })
 }
 
 // deleted takes a check-in back that was told of.
@@ -202,7 +211,7 @@ func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData
 	if d.StreakDays < 1 || !pactwire.ValidID(d.HabitGoalID) {
 		return pactwire.FieldErrorf("data", "streak.milestone needs userId, habitGoalId and streakDays")
 	}
-	return b.of(ctx, d.UserID, func() error {
+	return b.of(ctx, d.UserID, eventIdle, func() error {
 		return b.once(ctx, id, func(c *commit) error {
 			isNew, err := c.tx.SaidMilestone(d.UserID, d.HabitGoalID, d.CheckinID, d.StreakDays)
 			if err != nil || !isNew {
@@ -223,7 +232,7 @@ func (b *Bridge) streakBroken(ctx context.Context, id string, d *webhookData) er
 	if !pactwire.ValidID(d.HabitGoalID) {
 		return pactwire.FieldErrorf("data", "streak.broken needs userId, habitGoalId and streakDays")
 	}
-	return b.of(ctx, d.UserID, func() error {
+	return b.of(ctx, d.UserID, eventIdle, func() error {
 		return b.once(ctx, id, func(c *commit) error {
 			return c.everywhere(d, d.HabitGoalID, d.PactID, pactwire.StreakBroken, pactwire.BrokenData{HabitGoalID: d.HabitGoalID, HabitName: d.HabitName, StreakDays: d.StreakDays})
 		})

@@ -151,7 +151,7 @@ func TestWebhookWaitsForTheCallThatCausedIt(t *testing.T) {
 		told := make(chan error, 1)
 		h, body := signed(t, "1", time.Now(), "checkin.upserted", event)
 		go func() { told <- n.bridge.Event(t.Context(), h, body) }()
-		wait(time.Second)
+		wait(100 * time.Millisecond)
 		close(answer)
 		if err := <-told; err != nil {
 			t.Fatal(err)
@@ -159,6 +159,33 @@ func TestWebhookWaitsForTheCallThatCausedIt(t *testing.T) {
 		list := n.told.activities(t, "p1")
 		if len(list) != 1 || list[0].CommandID == nil || *list[0].CommandID != "mine" {
 			t.Errorf("%v", list)
+		}
+	})
+}
+
+// TestABusyPersonsWebhookIsSentAwayAtOnce: the sender sends one at a time, so a webhook that waited for a person whose check-ins
+// are under way would hold up everybody's.
+func TestABusyPersonsWebhookIsSentAwayAtOnce(t *testing.T) {
+	p := activePact("p1", "g1", alice, bob)
+	s := newScript(p)
+	s.answer = func(context.Context, pactwire.CheckinRequest) error { return errDown }
+	inBubble(t, s, bridge.Config{Secret: secret}, func(t *testing.T, n *node) {
+		n.hold(t, alice, bob)
+		if err := n.accept(t, done(alice, p.ID, "mine", "x")); err != nil {
+			t.Fatal(err)
+		}
+		date, began := time.Now().UTC().Format(time.DateOnly), time.Now()
+		upserted := func(u string) map[string]any {
+			return map[string]any{"id": "c-" + u, "userId": u, "pactId": "p1", "habitGoalId": "g1", "status": "partial", "scheduledDate": date}
+		}
+		if err := n.event(t, "1", "checkin.upserted", upserted("alice")); pactwire.CodeOf(err) != pactwire.Unavailable {
+			t.Errorf("alice's: %v", err)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("alice's was held for %s", took)
+		}
+		if err := n.event(t, "2", "checkin.upserted", upserted("bob")); err != nil {
+			t.Errorf("bob's: %v", err)
 		}
 	})
 }

@@ -35,5 +35,5 @@ func (b *Bridge) TakeBack(ctx context.Context, id pactwire.Identity, fn func(Tx)
 func (b *Bridge) TakenBack(ctx context.Context, id pactwire.Identity, res pactwire.CheckinResult) error {
 	d := &webhookData{ID: res.Checkin.ID, UserID: id.UserID, UserName: id.DisplayName(), StreakUpdate: res.Streak}
 	d.HabitGoal.Name = res.HabitName
-	return b.of(ctx, id.UserID, func() error { return b.commit(ctx, func(c *commit) error { return c.deleted(d) }) })
+	return b.of(ctx, id.UserID, b.cfg.Timeout, func() error { return b.commit(ctx, func(c *commit) error { return c.deleted(d) }) })
 }

@@ -332,9 +332,9 @@ func (w *worker) call(ctx context.Context, req pactwire.CheckinRequest) (pactwir
 	return w.b.habits.Checkin(ctx, nil, req)
 }
 
-// idle waits until the commands that u has sent so far are answered, at most Config.Timeout; then Unavailable.
-func (w *worker) idle(ctx context.Context, u pactwire.UserID) error {
-	ctx, cancel := context.WithTimeout(ctx, w.b.cfg.Timeout)
+// idle waits until the commands that u has sent so far are answered, at most for so long; then Unavailable.
+func (w *worker) idle(ctx context.Context, u pactwire.UserID, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	if w.b.cfg.Turns != nil { // another node may be at it
 		for ctx.Err() == nil {

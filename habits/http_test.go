@@ -420,6 +420,50 @@ func TestWebhooksArriveInSpiteOfFailures(t *testing.T) {
 	}
 }
 
+// TestOneWebhookThatIsNotAnsweredDoesNotStopTheOthers: the receiver takes the first webhook's bytes and says nothing.
+func TestOneWebhookThatIsNotAnsweredDoesNotStopTheOthers(t *testing.T) {
+	in := &inbox{t: t, got: make(chan struct{}, 100)}
+	first := ""
+	events := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in.mu.Lock()
+		if first == "" {
+			first = r.Header.Get("webhook-id")
+		}
+		silent := first == r.Header.Get("webhook-id")
+		in.mu.Unlock()
+		if silent {
+			io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			return
+		}
+		in.ServeHTTP(w, r)
+	}))
+	t.Cleanup(events.Close)
+	h, err := habits.NewHost(hostStore{openStore(t)}, habits.HostConfig{Secret: testSecret, EventsURL: events.URL,
+		Outbox: habits.OutboxConfig{Timeout: 200 * time.Millisecond}}, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := service{Service: h.Service()}.pair(t)
+	if _, err := h.Service().Act(t.Context(), bob, p.ID, pactwire.ActLeave); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(10 * time.Second)
+	for range 2 {
+		select {
+		case <-in.got:
+		case <-deadline:
+			t.Fatal("the others wait behind the first")
+		}
+	}
+	if err := h.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHostRefusesBadConfiguration(t *testing.T) {
 	for _, cfg := range []habits.HostConfig{
 		{EventsURL: "http://127.0.0.1/v1/events"}, {EventsURL: "http://127.0.0.1/v1/events", Secret: "whsec_!!"},

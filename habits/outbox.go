@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -25,6 +28,7 @@ const (
 	outboxGiveUp = 24 * time.Hour   // after which one that was never taken is dropped
 	outboxPause  = 15 * time.Second // the longest between two attempts while nobody answers
 	outboxPoll   = time.Minute      // in case a wake-up was missed
+	outboxLate   = 3                // webhooks in a row that were received and not answered: nobody answers
 )
 
 // OutboxConfig says where webhooks go.
@@ -44,8 +48,8 @@ type outboxStore interface {
 
 // Outbox sends webhooks, signed as Standard Webhooks asks, until the receiver has taken them. They lie in the store from
 // the transaction of what they tell, so none is lost; a receiver may see one twice, with the same webhook-id. They go one at a
-// time and in order. While nobody answers, the first is tried again and the others wait; one that the receiver answers
-// with an error steps back behind the others; one that it refuses for good, or never takes for 24 hours, is dropped.
+// time and in order. While nobody is there, the first is tried again and the others wait; one that the receiver answers
+// with an error, or has received and does not answer in time, steps back behind the others; one that it refuses for good, or never takes for 24 hours, is dropped.
 type Outbox struct {
 	store   outboxStore
 	cfg     OutboxConfig
@@ -141,6 +145,7 @@ func (o *Outbox) run(ctx context.Context) {
 // round sends what is due and tells when to look again. answered is false when it ended early because nobody answered, or
 // the store did not.
 func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) {
+	late := 0 // in a row
 	for {
 		now := o.cfg.Now()
 		due, err := o.store.DueWebhooks(ctx, outboxTarget, now.Add(outboxPoll), outboxBatch)
@@ -161,6 +166,13 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) 
 				return 0, false
 			}
 			settled = append(settled, s)
+			if late++; !s.late {
+				late = 0
+			}
+			if late == outboxLate {
+				_ = o.settle(ctx, settled)
+				return 0, false
+			}
 		}
 		if err := o.settle(ctx, settled); err != nil {
 			return 0, false
@@ -179,31 +191,32 @@ func (o *Outbox) round(ctx context.Context) (next time.Duration, answered bool) 
 type settledHook struct {
 	hook pactwire.Webhook
 	done bool
+	late bool // it was received, and not answered in time
 }
 
-// send makes one attempt. ok is false when nobody answered.
+// send makes one attempt. ok is false when nobody was there.
 func (o *Outbox) send(ctx context.Context, w pactwire.Webhook) (s settledHook, ok bool) {
 	now := o.cfg.Now()
-	status, err := o.post(ctx, w, now)
+	status, received, err := o.post(ctx, w, now)
 	old := now.Sub(w.CreatedAt) > outboxGiveUp
 	switch {
 	case err == nil && status/100 == 2:
 		o.sent.Inc()
-		return settledHook{w, true}, true
+		return settledHook{hook: w, done: true}, true
 	case ctx.Err() != nil:
 		return s, false
 	case err == nil && finalStatus(status), old:
 		o.dropped.Inc()
 		o.log.Error("webhook dropped", "webhook", w.ID, "status", status, "error", err)
-		return settledHook{w, true}, true
-	case err != nil:
+		return settledHook{hook: w, done: true}, true
+	case err != nil && !(received && os.IsTimeout(err)):
 		o.retried.Inc()
 		return s, false
 	}
 	o.retried.Inc()
 	w.Attempts++
-	w.NextAt = now.Add(backoff(w.Attempts))
-	return settledHook{w, false}, true
+	w.NextAt = o.cfg.Now().Add(backoff(w.Attempts))
+	return settledHook{hook: w, late: err != nil}, true
 }
 
 // finalStatus reports whether a receiver's refusal is its last word. 401 and 404 are mistakes of configuration, on either
@@ -216,14 +229,17 @@ func finalStatus(status int) bool {
 	return status >= 400 && status < 500
 }
 
-func (o *Outbox) post(ctx context.Context, w pactwire.Webhook, now time.Time) (int, error) {
+// post returns the status of an answer, and whether the receiver had the webhook before it failed to answer.
+func (o *Outbox) post(ctx context.Context, w pactwire.Webhook, now time.Time) (status int, received bool, err error) {
 	signature, err := o.sign.Sign(w.ID, now, w.Body)
 	if err != nil {
-		return 0, fmt.Errorf("sign webhook %s: %w", w.ID, err)
+		return 0, false, fmt.Errorf("sign webhook %s: %w", w.ID, err)
 	}
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(r httptrace.WroteRequestInfo) { sent.Store(r.Err == nil) }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.cfg.URL, bytes.NewReader(w.Body))
 	if err != nil {
-		return 0, fmt.Errorf("webhook %s: %w", w.ID, err)
+		return 0, false, fmt.Errorf("webhook %s: %w", w.ID, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(webhooks.HeaderWebhookID, w.ID)
@@ -231,11 +247,11 @@ func (o *Outbox) post(ctx context.Context, w pactwire.Webhook, now time.Time) (i
 	req.Header.Set(webhooks.HeaderWebhookSignature, signature)
 	res, err := o.http.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, sent.Load(), err
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be used again
-	return res.StatusCode, nil
+	return res.StatusCode, true, nil
 }
 
 // settle writes what became of webhooks, in one transaction.

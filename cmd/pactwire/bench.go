@@ -44,10 +44,12 @@ func (c *benchPrepareCmd) Run(ctx context.Context, g *globals, out *output) erro
 	}
 	server := strings.TrimSuffix(c.Server, "/")
 	if server == "" {
-		server = "http://" + loaded.HTTP.Addr
+		if server, err = serverAt("http.addr", loaded.HTTP.Addr); err != nil {
+			return err
+		}
 	}
-	if u, err := url.Parse(server); err != nil || u.Host == "" {
-		return usagef("--server %s is no URL such as http://127.0.0.1:8080", server)
+	if err := checkServer(server); err != nil {
+		return err
 	}
 	if err := c.greet(ctx, g, server); err != nil {
 		return err
@@ -133,10 +135,14 @@ func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress 
 		if c.Transport == "ws" {
 			target.Addr = cfg.MQTT.WS
 		}
+		target.Addr = reachable(target.Addr)
 		if c.Server != "" {
+			if err := checkServer(c.Server); err != nil {
+				return nil, err
+			}
 			u, err := url.Parse(c.Server)
-			if err != nil || u.Host == "" {
-				return nil, usagef("--server %s is no URL such as http://127.0.0.1:8080", c.Server)
+			if err != nil {
+				return nil, err
 			}
 			if _, port, err := net.SplitHostPort(target.Addr); err == nil {
 				target.Addr = net.JoinHostPort(u.Hostname(), port)

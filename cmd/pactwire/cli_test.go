@@ -55,10 +55,18 @@ func startWith(t *testing.T, dir string, before *server, set func(*config.Config
 		t.Fatal(err)
 	}
 	t.Cleanup(n.stopForTest)
-	host, port := n.mqttAddr("ws")
 	addrs := n.broker.Addrs()
-	return &server{node: n, dir: dir, http: "http://" + n.api.Addr("http.addr").String(), mqtt: addrs["tcp"].String(),
-		wsURL: "ws://" + host + ":" + port}
+	s := &server{node: n, dir: dir}
+	if a := n.api.Addr("http.addr"); a != nil {
+		s.http = "http://" + a.String()
+	}
+	if a := addrs["tcp"]; a != nil {
+		s.mqtt = a.String()
+	}
+	if a := addrs["ws"]; a != nil {
+		s.wsURL = "ws://" + a.String()
+	}
+	return s
 }
 
 func (n *node) stopForTest() {
@@ -159,6 +167,11 @@ func TestExitCodes(t *testing.T) {
 		{s, []string{"token", "a", "--role", "king"}, 2, `must be one of "operator","lab"`},
 		{s, []string{"token", "a", "--ttl", "0s"}, 2, "no time to live"},
 		{s, []string{"watch", "--user", "alice", "--mqtt", "gopher://x"}, 2, "--mqtt"},
+		{s, []string{"pact", "list", "--user", "alice", "--server", "foo"}, 2, "--server foo is no URL"},
+		{s, []string{"revoke", "list", "--server", "ftp://x"}, 2, "--server ftp://x is no URL"},
+		{s, []string{"bench", "prepare", "--out", "x", "--server", "ftp://x"}, 2, "--server ftp://x is no URL"},
+		{s, []string{"bench", "run", "--scenario", "fanout", "--server", "foo"}, 2, "--server foo is no URL"},
+		{s, []string{"--set", "http.addr=", "pact", "list", "--user", "alice", "--server", ""}, 2, "--server"},
 		{s, []string{"pact", "accept", "nope", "--user", "alice"}, 1, "there is no such pact, or you are not in it"},
 		{s, []string{"pact", "list", "--token", "hunter2"}, 1, "malformed"},
 		{s, []string{"goal", "create", "", "--user", "alice"}, 1, "name"},

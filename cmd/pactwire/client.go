@@ -19,7 +19,7 @@ import (
 
 // clientFlags say which server to talk to, and as whom.
 type clientFlags struct {
-	Server string `help:"Base URL of the server." default:"http://127.0.0.1:8080" env:"PACTWIRE_SERVER" placeholder:"URL"`
+	Server string `help:"Base URL of the server; the configured one by default." env:"PACTWIRE_SERVER" placeholder:"URL"`
 	whoFlags
 	JSON bool `help:"Print JSON."`
 }
@@ -46,6 +46,9 @@ type client struct {
 
 // connect makes a client for whom the flags name.
 func (f *clientFlags) connect(ctx context.Context, g *globals) (*client, error) {
+	if err := f.locate(g, false); err != nil {
+		return nil, err
+	}
 	token := f.Token
 	if token == "" && f.User == "" {
 		token = os.Getenv("PACTWIRE_TOKEN")
@@ -131,7 +134,7 @@ func (c *client) do(ctx context.Context, method, path string, in, into any) (sta
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return 0, usagef("--server %s is no http or https address", c.base)
+		return 0, fmt.Errorf("ask %s: %w", c.base, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.id.Token)
 	if in != nil {

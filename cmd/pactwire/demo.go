@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/config"
 )
 
 // The people of the demo.
@@ -16,13 +20,11 @@ var (
 )
 
 // demo sees to two people with a pact and a little history, and prints what to paste into two terminals.
-func (n *node) demo(ctx context.Context) error {
+func (n *node) demo(ctx context.Context, w io.Writer) error {
 	pact, err := n.demoPact(ctx)
 	if err != nil {
 		return err
 	}
-	host, port := n.mqttAddr("tcp")
-	_, ws := n.mqttAddr("ws")
 	aliceToken, err := sign(n.cfg, alice, 7*24*time.Hour)
 	if err != nil {
 		return err
@@ -31,26 +33,67 @@ func (n *node) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stdout, `
-Pactwire is running. Alice and Bob have a pact about %s.
-
+	at := n.demoAddrs()
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nPactwire is running. Alice and Bob have a pact about %s.\n", pact.HabitName)
+	if at.tcp != "" {
+		host, port, _ := net.SplitHostPort(at.tcp)
+		fmt.Fprintf(&b, `
   Terminal 1: Bob watches.
 
-    mosquitto_sub -h %[2]s -p %[3]s -i bob-phone -u bob -P '%[5]s' -t 'pacts/+/activity' -q 1 -v
+    mosquitto_sub -h %[1]s -p %[2]s -i bob-phone -u bob -P '%[3]s' -t 'pacts/+/activity' -q 1 -v
 
   Terminal 2: Alice checks in. Bob sees it at once.
 
-    mosquitto_pub -h %[2]s -p %[3]s -i alice-button -u alice -P '%[6]s' -t 'pacts/%[7]s/checkins' -q 1 -m done
-
-  Without mosquitto (in the same folder, with the same data_dir):
-
-    %[9]s watch --user bob
-    %[9]s checkin %[7]s done --user alice --notes 'before breakfast'
-
-  MQTT over WebSocket: ws://%[2]s:%[4]s/mqtt     HTTP: http://%[8]s/v1/pacts     Ctrl-C stops it.
-
-`, pact.HabitName, host, port, ws, bobToken, aliceToken, pact.ID, n.cfg.HTTP.Addr, os.Args[0])
+    mosquitto_pub -h %[1]s -p %[2]s -i alice-button -u alice -P '%[4]s' -t 'pacts/%[5]s/checkins' -q 1 -m done
+`, host, port, bobToken, aliceToken, pact.ID)
+	}
+	if server, broker := at.flags(); at.http != "" {
+		b.WriteString("\n  Without mosquitto (in the same folder, with the same settings):\n\n")
+		if at.tcp != "" || at.ws != "" {
+			fmt.Fprintf(&b, "    %s watch --user bob%s%s\n", os.Args[0], server, broker)
+		}
+		fmt.Fprintf(&b, "    %s checkin %s done --user alice --notes 'before breakfast'%s\n", os.Args[0], pact.ID, server)
+	}
+	b.WriteString("\n  ")
+	if at.ws != "" {
+		fmt.Fprintf(&b, "MQTT over WebSocket: ws://%s/mqtt     ", at.ws)
+	}
+	if at.http != "" {
+		fmt.Fprintf(&b, "HTTP: http://%s/v1/pacts     ", at.http)
+	}
+	b.WriteString("Ctrl-C stops it.\n\n")
+	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// demoAddrs are where the listeners that need no certificate are found from here; "" = off.
+type demoAddrs struct{ tcp, ws, http string }
+
+func (n *node) demoAddrs() demoAddrs {
+	from := func(a net.Addr) string {
+		if a == nil {
+			return ""
+		}
+		return reachable(a.String())
+	}
+	mqtt := n.broker.Addrs()
+	return demoAddrs{from(mqtt["tcp"]), from(mqtt["ws"]), from(n.api.Addr("http.addr"))}
+}
+
+// flags name what a command in another terminal, where the environment may be another, would not look for.
+func (a demoAddrs) flags() (server, broker string) {
+	d := config.Default()
+	if a.http != d.HTTP.Addr {
+		server = " --server http://" + a.http
+	}
+	switch {
+	case a.tcp == "" && a.ws != "":
+		broker = " --mqtt ws://" + a.ws
+	case a.tcp != d.MQTT.TCP:
+		broker = " --mqtt " + a.tcp
+	}
+	return server, broker
 }
 
 // demoPact finds the demo's pact, or makes it with a few days of history.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -357,14 +356,4 @@ func (n *node) Stop(ctx context.Context) {
 			n.log.Error("close the store", "error", err)
 		}
 	})
-}
-
-// mqttAddr is where a listener really is, for printing.
-func (n *node) mqttAddr(listener string) (host, port string) {
-	addr := n.broker.Addrs()[listener]
-	if addr == nil {
-		return "", ""
-	}
-	host, port, _ = net.SplitHostPort(addr.String())
-	return host, port
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pactwire/pactwire/internal/auth"
 )
 
-// revokeCmd takes credentials back. With http.admin_addr, --server is that address.
+// revokeCmd takes credentials back.
 type revokeCmd struct {
 	Token  revokeTokenCmd  `cmd:"" help:"Revoke one token."`
 	Of     revokeOfCmd     `cmd:"" name:"user" help:"Revoke every token that a person was issued so far."`
@@ -22,6 +22,11 @@ type revokeCmd struct {
 
 // operator connects as who the flags name, else as an operator, signed with the configured secret.
 func (f *clientFlags) operator(ctx context.Context, g *globals) (*client, error) {
+	if f.User == "" {
+		if err := f.locate(g, true); err != nil {
+			return nil, err
+		}
+	}
 	if f.Token == "" && f.User == "" && os.Getenv("PACTWIRE_TOKEN") == "" {
 		return f.signing(g, pactwire.Identity{UserID: "operator", Roles: pactwire.RoleOperator})
 	}

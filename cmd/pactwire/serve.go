@@ -52,7 +52,7 @@ func (c *serveCmd) Run(g *globals) error {
 		return err
 	}
 	if cfg.Demo {
-		if err := n.demo(ctx); err != nil {
+		if err := n.demo(ctx, os.Stdout); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
 	}

@@ -19,14 +19,14 @@ import (
 type watchCmd struct {
 	clientFlags
 	Pact     string `help:"Only this pact." placeholder:"ID"`
-	MQTT     string `name:"mqtt" help:"Where the broker is: host:port, or a tcp://, ssl://, ws:// or wss:// address." default:"127.0.0.1:1883"`
+	MQTT     string `name:"mqtt" help:"Where the broker is: host:port, or a tcp://, ssl://, ws:// or wss:// address; by default the configured port, on the host of --server." placeholder:"ADDR"`
 	ClientID string `help:"Keep a session of this name on the server, so that nothing is missed while this is not running." placeholder:"NAME"`
 	Last     int    `help:"How many lines of the past to begin with." default:"20"`
 }
 
 // Run implements the command.
 func (c *watchCmd) Run(ctx context.Context, g *globals, out *output) error {
-	broker, err := brokerURL(c.MQTT)
+	broker, err := c.broker(g)
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,22 @@ func (c *watchCmd) Run(ctx context.Context, g *globals, out *output) error {
 		heads: map[pactwire.PactID]pactwire.Seq{}, here: map[pactwire.UserID]pactwire.PresenceStatus{},
 	}
 	return w.run(ctx)
+}
+
+// broker is where the flags or else the settings say that it is.
+func (c *watchCmd) broker(g *globals) (string, error) {
+	if c.MQTT != "" {
+		return brokerURL(c.MQTT)
+	}
+	loaded, err := g.load()
+	if err != nil {
+		return "", err
+	}
+	addr, err := brokerAt(loaded.MQTT, c.Server)
+	if err != nil {
+		return "", err
+	}
+	return brokerURL(addr)
 }
 
 // brokerURL is the address that the MQTT library understands.

@@ -81,6 +81,7 @@ type CheckinResult struct {
 	Streak         *StreakUpdate // nil when the service does not say
 	Achievements   []string
 	Milestones     []Milestone // to be announced now, ascending
+	Broken         []Change    // the end of the run before, when a new one began before it was said; told before the check-in
 }
 
 // Milestone is a streak length worth a word.

@@ -159,6 +159,7 @@ func (c *commit) change(ch *pactwire.Change) error {
 
 // broken says in each pact that shares a habit that a member's streak is over.
 func (c *commit) broken(ch *pactwire.Change) error {
+	c.about("", ch.User)
 	for _, p := range ch.Pacts {
 		a := pactwire.Activity{PactID: p, Type: pactwire.StreakBroken, UserID: ch.User, UserName: ch.UserName}
 		if err := c.activity(&a, ch.Broken); err != nil {

@@ -13,6 +13,9 @@ func (op *operation) checkin(cmd *pactwire.Command) (pactwire.CheckinLogged, err
 	if err != nil {
 		return pactwire.CheckinLogged{}, err
 	}
+	if err := op.changes(res.Broken); err != nil {
+		return pactwire.CheckinLogged{}, err
+	}
 	return op.record(cmd, res)
 }
 

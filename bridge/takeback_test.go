@@ -3,12 +3,14 @@ package bridge_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/habits"
+	"github.com/pactwire/pactwire/sqlite"
 )
 
 func (n *node) takeBack(t testing.TB, id pactwire.Identity, checkin string) error {
@@ -65,5 +67,30 @@ func TestDeletedCheckinIsCorrectedInEveryActivePactOnce(t *testing.T) {
 	}
 	if a, data := lastCheckin(t, n, p.ID); a.Type != pactwire.CheckinCompleted || data.StreakUpdate.After != 1 {
 		t.Errorf("said anew: %s %+v", a.Type, data)
+	}
+}
+
+// TestBrokenStreakIsToldBeforeTheNextBegins: a check-in that comes before the scheduler does, after days on which nothing ran.
+func TestBrokenStreakIsToldBeforeTheNextBegins(t *testing.T) {
+	n := newNode(t)
+	p := pactOf(t, n.service, alice, bob)
+	n.hold(t, alice, bob)
+	err := n.db.Update(t.Context(), func(tx *sqlite.Tx) error {
+		_, err := n.engine.Checkin(t.Context(), tx, pactwire.CheckinRequest{UserID: "alice", PactID: p.ID, Status: pactwire.StatusCompleted,
+			ReceivedAt: time.Now().AddDate(0, 0, -6)})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.accept(t, done(alice, p.ID, "k", "")); err != nil {
+		t.Fatal(err)
+	}
+	var got []pactwire.ActivityType
+	for _, a := range n.told.activities(t, p.ID)[2:] {
+		got = append(got, a.Type)
+	}
+	if want := []pactwire.ActivityType{pactwire.StreakBroken, pactwire.CheckinCompleted}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -122,6 +122,35 @@ func (e *Embedded) endStreak(tx Tx, k seriesKey, now time.Time, quietly bool) ([
 	case quietly:
 		return nil, nil
 	}
+	return e.sayBroken(tx, k, r)
+}
+
+// reappoint moves the end of a streak after a check-in has made after of before. A run whose time had come without its end being
+// said, because a backlog of check-ins was quicker than the scheduler, is said to be broken before a new run takes its place.
+func (e *Embedded) reappoint(tx Tx, k seriesKey, before, after Streak, z Zone, now time.Time, fresh Day) (broken []pactwire.Change, err error) {
+	was, some := before.Latest()
+	is, _ := after.Latest()
+	today := z.Day(now)
+	switch {
+	case !some || before.schedule.breaksOn(was) > today: // nothing can have been missed
+	case is.To == was.To && after.schedule.breaksOn(is) <= today:
+		return nil, nil // it is over as it was: the scheduler will come to it, or has been there
+	case is.From > was.To:
+		at, due, err := tx.DueAt(streakDue(k))
+		if err != nil {
+			return nil, fmt.Errorf("read the end of the streak of %s in %s: %w", k.user, k.goal, err)
+		}
+		if due && !at.Before(settleBefore) {
+			if broken, err = e.sayBroken(tx, k, was); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return broken, e.appoint(tx, k, after, z, now, fresh)
+}
+
+// sayBroken says that a run is over, unless that was said and the run got no further since.
+func (e *Embedded) sayBroken(tx Tx, k seriesKey, r Run) ([]pactwire.Change, error) {
 	said, err := tx.Announced(k.user, k.goal)
 	if err != nil {
 		return nil, fmt.Errorf("read what was announced of %s in %s: %w", k.user, k.goal, err)
@@ -129,7 +158,7 @@ func (e *Embedded) endStreak(tx Tx, k seriesKey, now time.Time, quietly bool) ([
 	from, to := r.From.LocalDate(), r.To.LocalDate()
 	for _, a := range said {
 		if a.Days == brokenMark && a.From <= to && a.To >= to {
-			return nil, nil // and the run got no further since
+			return nil, nil
 		}
 	}
 	if err := tx.PutAnnounced(k.user, k.goal, pactwire.AnnouncedMilestone{From: from, To: to, Days: brokenMark}); err != nil {

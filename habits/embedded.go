@@ -158,7 +158,7 @@ func (e *Embedded) Checkin(_ context.Context, tx Tx, req pactwire.CheckinRequest
 		return pactwire.CheckinResult{}, err
 	}
 	if len(after.dates) != len(s.streak.dates) {
-		if err := e.appoint(tx, key, after, zone, req.ReceivedAt, day); err != nil {
+		if res.Broken, err = e.reappoint(tx, key, s.streak, after, zone, req.ReceivedAt, day); err != nil {
 			return pactwire.CheckinResult{}, err
 		}
 	}
@@ -205,7 +205,7 @@ func (e *Embedded) DeleteCheckin(_ context.Context, tx Tx, u pactwire.UserID, id
 		if err != nil {
 			return pactwire.CheckinResult{}, err
 		}
-		if err := e.appoint(tx, key, after, zone, at, noDay); err != nil {
+		if res.Broken, err = e.reappoint(tx, key, s.streak, after, zone, at, noDay); err != nil {
 			return pactwire.CheckinResult{}, err
 		}
 	}

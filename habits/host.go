@@ -141,8 +141,7 @@ func (h *Host) Do(ctx context.Context, fn func(Tx) ([]pactwire.Change, error)) e
 		var told pactwire.PactID
 		for _, c := range changes {
 			if c.Kind == pactwire.ChangeStreakBroken {
-				hook := brokenHook{UserID: c.User, UserName: c.UserName, BrokenData: *c.Broken}
-				if err := notify(tx, hookBroken, hook); err != nil {
+				if err := notifyBroken(tx, c); err != nil {
 					return err
 				}
 				continue
@@ -157,6 +156,10 @@ func (h *Host) Do(ctx context.Context, fn func(Tx) ([]pactwire.Change, error)) e
 		}
 		return nil
 	})
+}
+
+func notifyBroken(tx hostTx, c pactwire.Change) error {
+	return tx.Notify(hookBroken, brokenHook{UserID: c.User, UserName: c.UserName, BrokenData: *c.Broken})
 }
 
 // submit runs fn in a transaction, waits for the commit, and wakes the outbox.
@@ -252,6 +255,11 @@ func (h *Host) remember(tx hostTx, req pactwire.CheckinRequest, res pactwire.Che
 		rec := pactwire.CommandRecord{ID: id, User: req.UserID, Key: req.IdempotencyKey, Answer: body, AcceptedAt: h.now()}
 		if err := tx.PutCommand(rec); err != nil {
 			return fmt.Errorf("write idempotency key of %s: %w", req.UserID, err)
+		}
+	}
+	for _, c := range res.Broken { // the answer to the serving node does not say it
+		if err := notifyBroken(tx, c); err != nil {
+			return err
 		}
 	}
 	if !tell || res.Duplicate {

@@ -20,6 +20,7 @@ type Tx interface {
 // DueTx makes and takes appointments.
 type DueTx interface {
 	PutDue(key string, at time.Time) error // insert or move; the zero time takes it away
+	DueAt(key string) (at time.Time, ok bool, err error)
 	// TakeDue takes an appointment away and reports whether it stood, at that very time.
 	TakeDue(d pactwire.Due) (bool, error)
 }

@@ -42,17 +42,30 @@ func (t *Tx) setDue(key string, d due) {
 	t.dues[key] = d
 }
 
-// TakeDue takes an appointment away and reports whether it stood, at that very time, and no other node is taking it.
-func (t *Tx) TakeDue(d pactwire.Due) (bool, error) {
-	if _, known := t.dues[d.Key]; !known {
+// DueAt is when an appointment stands, also one that another node is taking: who asks holds what it is about, and so is before it.
+func (t *Tx) DueAt(key string) (time.Time, bool, error) {
+	d, err := t.due(key)
+	return timeOf(d.at), d.ok, err
+}
+
+func (t *Tx) due(key string) (due, error) {
+	if _, known := t.dues[key]; !known {
 		if err := t.want(func(w *wants) {
 			w.ready()
-			w.dues[d.Key] = none{}
+			w.dues[key] = none{}
 		}); err != nil {
-			return false, err
+			return due{}, err
 		}
 	}
-	now := t.dues[d.Key]
+	return t.dues[key], nil
+}
+
+// TakeDue takes an appointment away and reports whether it stood, at that very time, and no other node is taking it.
+func (t *Tx) TakeDue(d pactwire.Due) (bool, error) {
+	now, err := t.due(d.Key)
+	if err != nil {
+		return false, err
+	}
 	if !now.ok || now.busy || now.at != millis(d.At) {
 		return false, nil
 	}

@@ -107,7 +107,8 @@ func (n node) Do(ctx context.Context, fn func(habits.Tx) ([]pactwire.Change, err
 	return nil
 }
 
-// TestNodesKeepEachAppointmentOnce: the schedulers of two nodes come upon the same appointments at the same moment.
+// TestNodesKeepEachAppointmentOnce: the schedulers of two nodes come upon the same appointments at the same moment, while a third node
+// works off check-ins that begin new streaks.
 func TestNodesKeepEachAppointmentOnce(t *testing.T) {
 	const people = 40
 	url := testkit.Postgres(t).URL()
@@ -122,6 +123,7 @@ func TestNodesKeepEachAppointmentOnce(t *testing.T) {
 	a, service := newNode("a", now)
 	want := map[string]int{}
 	var wg sync.WaitGroup
+	pacts := make([]pactwire.PactID, people)
 	for i := range people {
 		me := pactwire.Identity{UserID: pactwire.UserID(fmt.Sprint("u", i)), UserName: "U"}
 		want[fmt.Sprint(pactwire.ChangeStreakBroken, " ", me.UserID)] = 1
@@ -146,6 +148,7 @@ func TestNodesKeepEachAppointmentOnce(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+			pacts[i] = p.ID
 		})
 	}
 	wg.Wait()
@@ -162,6 +165,19 @@ func TestNodesKeepEachAppointmentOnce(t *testing.T) {
 		s.Start()
 		schedulers = append(schedulers, s)
 	}
+	for i := range people {
+		wg.Go(func() {
+			err := a.Do(t.Context(), func(tx habits.Tx) ([]pactwire.Change, error) {
+				res, err := a.engine.Checkin(t.Context(), tx, pactwire.CheckinRequest{UserID: pactwire.UserID(fmt.Sprint("u", i)), PactID: pacts[i],
+					Status: pactwire.StatusCompleted, ReceivedAt: time.Now()})
+				return res.Broken, err
+			})
+			if err != nil && pactwire.CodeOf(err) != pactwire.Conflict { // the pact has ended meanwhile
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 	testkit.Eventually(t, time.Minute, "nothing is due any more", func() bool {
 		list, err := a.Due(t.Context(), time.Now(), 1)
 		return err == nil && len(list) == 0

@@ -10,6 +10,7 @@ import (
 var (
 	sqlPutDue  = newQuery(`INSERT INTO due (key, at) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = excluded.at WHERE at <> excluded.at`)
 	sqlNoDue   = newQuery(`DELETE FROM due WHERE key = ?`)
+	sqlDueAt   = newQuery(`SELECT at FROM due WHERE key = ?`)
 	sqlTakeDue = newQuery(`DELETE FROM due WHERE key = ? AND at = ? RETURNING 1`)
 	sqlDue     = newQuery(`SELECT key, at FROM due WHERE at <= ? ORDER BY at, key LIMIT ?`)
 )
@@ -20,6 +21,15 @@ func (t *Tx) PutDue(key string, at time.Time) error {
 		return t.c.q(sqlNoDue).text(key).run()
 	}
 	return t.c.q(sqlPutDue).text(key).int(millis(at)).run()
+}
+
+// DueAt is when an appointment stands.
+func (t *Tx) DueAt(key string) (at time.Time, ok bool, err error) {
+	s := t.c.q(sqlDueAt).text(key)
+	if ok = s.next(); ok {
+		at = s.colTime(0)
+	}
+	return at, ok, s.end()
 }
 
 // TakeDue takes an appointment away and reports whether it stood, at that very time.

@@ -53,6 +53,26 @@ func testDue(t *testing.T, s Store) {
 		return nil
 	})
 	wantDue(t, s, noon.Add(24*time.Hour), 9, "a +1h0m0s", "d +1h0m0s", "b +2h0m0s")
+	must(t, s, func(tx Tx) error {
+		if at, ok, err := tx.DueAt("b"); err != nil || !ok || !at.Equal(noon.Add(2*time.Hour)) {
+			t.Errorf("b is due at %v, %v, %v", at, ok, err)
+		}
+		if err := tx.PutDue("b", noon); err != nil {
+			return err
+		}
+		if at, ok, err := tx.DueAt("b"); err != nil || !ok || !at.Equal(noon) {
+			t.Errorf("b is due at %v, %v, %v", at, ok, err)
+		}
+		if err := tx.PutDue("b", time.Time{}); err != nil {
+			return err
+		}
+		for _, key := range []string{"b", "never"} {
+			if at, ok, err := tx.DueAt(key); err != nil || ok {
+				t.Errorf("%s is due at %v, %v", key, at, err)
+			}
+		}
+		return nil
+	})
 }
 
 // testTakeDue: of many that want one appointment, a single one gets it, and nobody after it was moved.

@@ -215,6 +215,39 @@ func TestTokenNeedsNoServer(t *testing.T) {
 	}
 }
 
+// In another folder than the server's there is another key, or none: commands say so, and leave nothing behind.
+func TestCommandsInTheWrongFolderSaySo(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	empty := &server{dir: filepath.Join(t.TempDir(), "data"), http: s.http}
+	key := filepath.Join(empty.dir, "jwt.key")
+	for _, args := range [][]string{{"pact", "list", "--user", "alice"}, {"revoke", "list"}, {"watch", "--user", "bob", "--mqtt", s.mqtt}} {
+		if _, stderr, code := empty.pactwire(t, args...); code != 1 || !strings.Contains(stderr, key+" does not exist; run this in the folder of the server") {
+			t.Errorf("pactwire %v: exit %d, %s", args, code, stderr)
+		}
+	}
+	if _, err := os.Stat(empty.dir); !os.IsNotExist(err) {
+		t.Errorf("it made the folder: %v", err)
+	}
+	settings := []string{"data_dir=" + empty.dir, "mqtt.tcp=" + s.mqtt, "mqtt.ws=", "http.addr=" + strings.TrimPrefix(s.http, "http://")}
+	says := func(words string) {
+		t.Helper()
+		list, _ := examine(t, settings...)
+		if !slices.ContainsFunc(list, func(f finding) bool { return f.Check == "tokens" && strings.Contains(f.Found, words) }) {
+			t.Errorf("the doctor does not say %q: %+v", words, list)
+		}
+	}
+	says("the running server has a key of its own")
+	if _, stderr, code := empty.pactwire(t, "token", "alice"); code != 0 || !strings.Contains(stderr, "made the key in "+key) {
+		t.Errorf("token: exit %d, %s", code, stderr)
+	}
+	if _, stderr, code := empty.pactwire(t, "pact", "list", "--user", "alice"); code != 1 || !strings.Contains(stderr, "it was signed with the key in "+key) {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	says("does not believe a token signed with the key in " + key)
+	settings[0] = "data_dir=" + s.dir
+	says("the running server believes one")
+}
+
 func TestConfigShowHidesSecrets(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
 	const secret = "0123456789012345678901234567890123456789"

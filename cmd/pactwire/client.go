@@ -42,6 +42,7 @@ type client struct {
 	http   *http.Client
 	id     pactwire.Identity                                  // whom the token speaks for
 	resign func(pactwire.Identity) (pactwire.Identity, error) // nil for a token that was given
+	key    string                                             // which key signs, in words
 }
 
 // connect makes a client for whom the flags name.
@@ -85,6 +86,7 @@ func (f *clientFlags) signing(g *globals, id pactwire.Identity) (*client, error)
 		return nil, err
 	}
 	c := f.client(id)
+	c.key = config.SigningKeyName(loaded.Config)
 	c.resign = func(id pactwire.Identity) (pactwire.Identity, error) { return signed(loaded.Config, id) }
 	return c, c.renew(true)
 }
@@ -150,7 +152,11 @@ func (c *client) do(ctx context.Context, method, path string, in, into any) (sta
 		return resp.StatusCode, &pactwire.Error{Code: pactwire.Unavailable, Message: "the server's answer broke off; try again", Cause: err}
 	}
 	if resp.StatusCode >= 300 {
-		return resp.StatusCode, refusalOf(resp, answer)
+		err := refusalOf(resp, answer)
+		if resp.StatusCode == http.StatusUnauthorized && c.resign != nil {
+			err.Message += "; it was signed with " + c.key + ": run this in the folder of the server, or set data_dir or auth.jwt.* as the server has it"
+		}
+		return resp.StatusCode, err
 	}
 	if into == nil || len(answer) == 0 {
 		return resp.StatusCode, nil
@@ -161,7 +167,7 @@ func (c *client) do(ctx context.Context, method, path string, in, into any) (sta
 	return resp.StatusCode, nil
 }
 
-func refusalOf(resp *http.Response, answer []byte) error {
+func refusalOf(resp *http.Response, answer []byte) *pactwire.Error {
 	var e pactwire.ErrorData
 	if err := json.Unmarshal(answer, &e); err != nil || e.Code == "" {
 		return pactwire.Errorf(pactwire.Internal, "the server at %s answered %s", resp.Request.URL.Host, resp.Status)

@@ -239,55 +239,6 @@ func syncTime(dir string) (time.Duration, error) {
 	return took[len(took)/2], nil
 }
 
-// tokens looks whether tokens can be checked.
-func (d *doctor) tokens(ctx context.Context) {
-	j := d.cfg.Auth.JWT
-	switch {
-	case j.Secret != "":
-		d.ok("tokens", "they are signed with auth.jwt.secret (%d bytes)", len(j.Secret))
-	case j.JWKSURL != "":
-		d.issuer(ctx, j.JWKSURL)
-	default:
-		path := filepath.Join(d.cfg.DataDir, "jwt.key")
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			d.ok("tokens", "a key for them will be made in %s", path)
-			return
-		}
-		if _, err := config.SigningKey(d.cfg); err != nil {
-			d.say("tokens", failure, "", "%v", err)
-			return
-		}
-		d.ok("tokens", "they are signed with the key in %s", path)
-	}
-}
-
-// issuer fetches the key set.
-func (d *doctor) issuer(ctx context.Context, address string) {
-	const do = "see that auth.jwt.jwks_url is right and can be reached from here"
-	ctx, cancel := context.WithTimeout(ctx, doctorTime)
-	defer cancel()
-	began := time.Now()
-	resp, err := get(ctx, address)
-	if err != nil {
-		d.say("tokens", failure, do, "the issuer's keys cannot be fetched: %v", cause(err))
-		return
-	}
-	defer resp.Body.Close()
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	err = json.NewDecoder(http.MaxBytesReader(nil, resp.Body, 1<<20)).Decode(&set)
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		d.say("tokens", failure, do, "the issuer answers %d instead of its keys", resp.StatusCode)
-	case err != nil || len(set.Keys) == 0:
-		d.say("tokens", failure, do, "the issuer answers with no keys")
-	default:
-		d.ok("tokens", "the issuer has %d keys", len(set.Keys))
-	}
-	d.apart("the issuer", resp, began)
-}
-
 // habits asks a remote habits-service, with our secret.
 func (d *doctor) habits(ctx context.Context) {
 	h := d.cfg.Habits

@@ -56,6 +56,9 @@ func newVerifier(cfg config.Config, stands func(pactwire.Identity) error, log *s
 	j := cfg.Auth.JWT
 	c := auth.Config{JWKSURL: j.JWKSURL, Issuer: j.Issuer, Audience: j.Audience, Brand: j.Brand, Stands: stands}
 	if c.JWKSURL == "" {
+		if _, err := config.MakeSigningKey(cfg); err != nil {
+			return nil, err
+		}
 		key, err := config.SigningKey(cfg)
 		if err != nil {
 			return nil, err

@@ -33,6 +33,13 @@ func (c *tokenCmd) Run(g *globals, out *output) error {
 	for _, r := range c.Role {
 		id.Roles |= pactwire.ParseRole(r)
 	}
+	made, err := config.MakeSigningKey(loaded.Config)
+	if err != nil {
+		return err
+	}
+	if made {
+		fmt.Fprintf(out.stderr, "made %s; a server with the same data_dir believes what it signs\n", config.SigningKeyName(loaded.Config))
+	}
 	token, err := sign(loaded.Config, id, c.TTL)
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,8 +20,11 @@ func TestSigningKeyIsMadeOnceAndKeptPrivate(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range keys {
 		wg.Go(func() {
-			var err error
-			if keys[i], err = config.SigningKey(cfg); err != nil {
+			_, err := config.MakeSigningKey(cfg)
+			if err == nil {
+				keys[i], err = config.SigningKey(cfg)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})
@@ -47,10 +52,25 @@ func TestSigningKeyIsMadeOnceAndKeptPrivate(t *testing.T) {
 	}
 }
 
+// Who looks for the key where none was made is told so, and makes none.
+func TestSigningKeyIsNotMadeByWhoLooksForIt(t *testing.T) {
+	cfg := config.Default()
+	cfg.DataDir = filepath.Join(t.TempDir(), "data")
+	if _, err := config.SigningKey(cfg); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), filepath.Join(cfg.DataDir, "jwt.key")) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(cfg.DataDir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("made: %v", err)
+	}
+}
+
 func TestSigningKeyOfConfiguredAuth(t *testing.T) {
 	cfg := config.Default()
 	cfg.DataDir = t.TempDir()
 	cfg.Auth.JWT.Secret = "0123456789012345678901234567890123456789"
+	if made, err := config.MakeSigningKey(cfg); made || err != nil {
+		t.Errorf("made %v, %v", made, err)
+	}
 	if k, err := config.SigningKey(cfg); err != nil || string(k) != string(cfg.Auth.JWT.Secret) {
 		t.Errorf("%q %v", k, err)
 	}

@@ -30,15 +30,11 @@ func (a *API) listGoals(w http.ResponseWriter, r *http.Request, id pactwire.Iden
 	if err != nil {
 		return err
 	}
-	after := r.URL.Query().Get("after")
-	goals = behind(goals, func(g pactwire.Goal) bool { return string(g.ID) == after })
+	if goals, err = behind(goals, r, func(g pactwire.Goal) string { return string(g.ID) }); err != nil {
+		return err
+	}
 	writeJSON(w, http.StatusOK, page(goals, limit))
 	return nil
-}
-
-// behind drops a list up to and with its first match; a list without one stays whole.
-func behind[T any](items []T, match func(T) bool) []T {
-	return items[slices.IndexFunc(items, match)+1:]
 }
 
 func (a *API) createPact(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
@@ -69,8 +65,10 @@ func (a *API) listPacts(w http.ResponseWriter, r *http.Request, id pactwire.Iden
 	if err != nil {
 		return err
 	}
-	after := pactwire.PactID(q.Get("after"))
-	answer := page(behind(pacts, func(p pactwire.Pact) bool { return p.ID == after }), limit)
+	if pacts, err = behind(pacts, r, func(p pactwire.Pact) string { return string(p.ID) }); err != nil {
+		return err
+	}
+	answer := page(pacts, limit)
 	if answer.Items, err = a.withHeads(r.Context(), answer.Items); err != nil {
 		return err
 	}

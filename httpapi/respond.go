@@ -96,67 +96,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(b.Bytes()) // the client is gone, if this fails
 }
 
-// list is the shape of every list.
-type list[T any] struct {
-	Items   []T           `json:"items"`
-	HasMore bool          `json:"hasMore"`
-	HeadSeq *pactwire.Seq `json:"headSeq,omitempty"`
-}
-
-// page cuts a list that the port returns whole.
-func page[T any](items []T, limit int) list[T] {
-	more := len(items) > limit
-	if more {
-		items = items[:limit]
-	}
-	if items == nil {
-		items = []T{}
-	}
-	return list[T]{Items: items, HasMore: more}
-}
-
-// The limits of lists.
-const (
-	defaultLimit = 50
-	maxLimit     = 200
-)
-
-// limitOf reads ?limit=; what is more than allowed gets what is allowed.
-func limitOf(r *http.Request) (int, error) {
-	s := r.URL.Query().Get("limit")
-	if s == "" {
-		return defaultLimit, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil || n == 0 {
-		return 0, pactwire.FieldErrorf("limit", "limit is a number from 1 to %d", maxLimit)
-	}
-	return min(int(n), maxLimit), nil
-}
-
-// seqOf reads a place in a stream; nil when it is not given.
-func seqOf(r *http.Request, name string) (*pactwire.Seq, error) {
-	q := r.URL.Query()
-	if !q.Has(name) {
-		return nil, nil
-	}
-	n, err := strconv.ParseUint(q.Get(name), 10, 63)
-	if err != nil {
-		return nil, pactwire.FieldErrorf(name, "%s is a whole number, 0 or more", name)
-	}
-	seq := pactwire.Seq(n)
-	return &seq, nil
-}
-
-// pactOf is the pact that the path names.
-func pactOf(r *http.Request) (pactwire.PactID, error) {
-	id := pactwire.PactID(r.PathValue("id"))
-	if !pactwire.ValidID(id) {
-		return "", noPact()
-	}
-	return id, nil
-}
-
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLong *http.MaxBytesError

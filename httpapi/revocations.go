@@ -37,6 +37,9 @@ func (a *API) listRevocations(w http.ResponseWriter, r *http.Request, _ pactwire
 	if err != nil {
 		return err
 	}
+	if revocations, err = behind(revocations, r, func(v pactwire.Revocation) string { return v.ID }); err != nil {
+		return err
+	}
 	writeJSON(w, http.StatusOK, page(revocations, limit))
 	return nil
 }

@@ -121,6 +121,30 @@ func (c *client) post(ctx context.Context, path string, in, into any) error {
 	return err
 }
 
+// all reads all pages of a list.
+func all[T any](ctx context.Context, c *client, path string, query url.Values, id func(T) string) ([]T, error) {
+	whole := []T{}
+	query.Set("limit", "200")
+	for {
+		var page struct {
+			Items   []T  `json:"items"`
+			HasMore bool `json:"hasMore"`
+		}
+		if err := c.get(ctx, path+"?"+query.Encode(), &page); err != nil {
+			return nil, err
+		}
+		whole = append(whole, page.Items...)
+		if !page.HasMore || len(page.Items) == 0 {
+			return whole, nil
+		}
+		last := id(page.Items[len(page.Items)-1])
+		if last == query.Get("after") {
+			return nil, pactwire.Errorf(pactwire.Internal, "the server at %s does not page %s: it sent the same twice", c.base, path)
+		}
+		query.Set("after", last)
+	}
+}
+
 // do makes one request. What the server refuses comes back as its Error.
 func (c *client) do(ctx context.Context, method, path string, in, into any) (status int, err error) {
 	if err := c.renew(false); err != nil {

@@ -51,17 +51,15 @@ func (c *deviceListCmd) Run(ctx context.Context, g *globals, out *output) error 
 	if err != nil {
 		return err
 	}
-	var list struct {
-		Items []pactwire.Device `json:"items"`
-	}
-	if err := server.get(ctx, "/v1/devices?limit=200", &list); err != nil {
+	list, err := all(ctx, server, "/v1/devices", url.Values{}, func(d pactwire.Device) string { return string(d.ID) })
+	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return c.print(out, list.Items, "")
+		return c.print(out, list, "")
 	}
 	t := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	for _, d := range list.Items {
+	for _, d := range list {
 		seen, battery := "never seen", ""
 		if d.LastSeen != nil {
 			seen = "seen " + d.LastSeen.Std().Format(time.RFC3339)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"text/tabwriter"
 
 	"github.com/pactwire/pactwire"
@@ -47,17 +48,15 @@ func (c *goalListCmd) Run(ctx context.Context, g *globals, out *output) error {
 	if err != nil {
 		return err
 	}
-	var list struct {
-		Items []pactwire.Goal `json:"items"`
-	}
-	if err := server.get(ctx, "/v1/goals?limit=200", &list); err != nil {
+	list, err := all(ctx, server, "/v1/goals", url.Values{}, func(g pactwire.Goal) string { return string(g.ID) })
+	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return c.print(out, list.Items, "")
+		return c.print(out, list, "")
 	}
 	t := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	for _, goal := range list.Items {
+	for _, goal := range list {
 		fmt.Fprintf(t, "%s\t%s\t%s %s\n", goal.ID, goal.FrequencyType, oneLine(goal.Name), oneLine(goal.Emoji))
 	}
 	return t.Flush()

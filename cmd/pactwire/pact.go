@@ -176,27 +176,12 @@ func (c *pactListCmd) Run(ctx context.Context, g *globals, out *output) error {
 	return t.Flush()
 }
 
-// pacts reads all pages.
 func (c *client) pacts(ctx context.Context, status string) ([]pactwire.Pact, error) {
-	all := []pactwire.Pact{}
-	query := url.Values{"limit": {"200"}}
+	query := url.Values{}
 	if status != "" {
 		query.Set("status", status)
 	}
-	for {
-		var page struct {
-			Items   []pactwire.Pact `json:"items"`
-			HasMore bool            `json:"hasMore"`
-		}
-		if err := c.get(ctx, "/v1/pacts?"+query.Encode(), &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
-		if !page.HasMore || len(page.Items) == 0 {
-			return all, nil
-		}
-		query.Set("after", string(all[len(all)-1].ID))
-	}
+	return all(ctx, c, "/v1/pacts", query, func(p pactwire.Pact) string { return string(p.ID) })
 }
 
 type pactShowCmd struct {

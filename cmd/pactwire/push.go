@@ -26,23 +26,8 @@ type pushRetryCmd struct {
 	ID string `arg:"" help:"Id of the push, or all."`
 }
 
-// pushes reads all pages.
-func pushes(ctx context.Context, server *client, dead bool) (all []httpapi.Push, err error) {
-	for after := ""; ; {
-		var page struct {
-			Items   []httpapi.Push `json:"items"`
-			HasMore bool           `json:"hasMore"`
-		}
-		query := url.Values{"dead": {fmt.Sprint(dead)}, "after": {after}, "limit": {"200"}}
-		if err := server.get(ctx, "/v1/pushes?"+query.Encode(), &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
-		if !page.HasMore {
-			return all, nil
-		}
-		after = page.Items[len(page.Items)-1].ID
-	}
+func pushes(ctx context.Context, server *client, dead bool) ([]httpapi.Push, error) {
+	return all(ctx, server, "/v1/pushes", url.Values{"dead": {fmt.Sprint(dead)}}, func(p httpapi.Push) string { return p.ID })
 }
 
 // Run implements the command.
@@ -51,11 +36,11 @@ func (c *pushListCmd) Run(ctx context.Context, g *globals, out *output) error {
 	if err != nil {
 		return err
 	}
-	all, err := pushes(ctx, server, !c.All)
+	list, err := pushes(ctx, server, !c.All)
 	if err != nil {
 		return err
 	}
-	for _, p := range all {
+	for _, p := range list {
 		state := "given up"
 		if p.NextAt != nil {
 			state = "next at " + p.NextAt.Std().Format(time.RFC3339)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -100,17 +101,15 @@ func (c *revokeListCmd) Run(ctx context.Context, g *globals, out *output) error 
 	if err != nil {
 		return err
 	}
-	var list struct {
-		Items []pactwire.Revocation `json:"items"`
-	}
-	if err := server.get(ctx, "/v1/revocations?limit=200", &list); err != nil {
+	list, err := all(ctx, server, "/v1/revocations", url.Values{}, func(r pactwire.Revocation) string { return r.ID })
+	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return c.print(out, list.Items, "")
+		return c.print(out, list, "")
 	}
 	t := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	for _, r := range list.Items {
+	for _, r := range list {
 		what := "token " + r.TokenID
 		switch {
 		case r.UserID != "":

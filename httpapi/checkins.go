@@ -53,7 +53,10 @@ func (a *API) do(w http.ResponseWriter, r *http.Request, id pactwire.Identity, t
 		case c.ID != "" && key != "" && c.ID != key && !batch:
 			return pactwire.FieldErrorf("id", "the body's id and the header Idempotency-Key differ; send one of them")
 		case c.ID == "" && key != "" && batch:
-			c.ID = key + ":" + strconv.Itoa(i)
+			if c.ID = key + ":" + strconv.Itoa(i); utf8.RuneCountInString(c.ID) > pactwire.MaxCommandIDLength {
+				return pactwire.FieldErrorf("Idempotency-Key", "the header Idempotency-Key is too long for a batch of %d: each item's number comes behind it, "+
+					"as in :%d, and together they have at most %d characters", len(cmds), i, pactwire.MaxCommandIDLength)
+			}
 		case c.ID == "" && key != "":
 			c.ID = key
 		case c.ID == "":
@@ -77,7 +80,7 @@ func (a *API) do(w http.ResponseWriter, r *http.Request, id pactwire.Identity, t
 	return nil
 }
 
-// idempotencyKey reads the header. In a batch each item's own id comes first, so there is room for its number.
+// idempotencyKey reads the header. In a batch it goes to the items that have no id of their own, each with its number.
 func idempotencyKey(r *http.Request) (string, error) {
 	key := r.Header.Get("Idempotency-Key")
 	if !utf8.ValidString(key) || utf8.RuneCountInString(key) > pactwire.MaxCommandIDLength {

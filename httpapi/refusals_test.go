@@ -220,6 +220,14 @@ func TestIdempotencyKeyIsTheCommandsID(t *testing.T) {
 	if w := new(fake).call("alice", "POST", "/v1/pacts/p1/checkins", `{"id":"own","status":"completed"}`, "Idempotency-Key", "other"); w.Code != 400 {
 		t.Errorf("two ids: %d", w.Code)
 	}
+	// The id of a batch's item is the key and its number: together they are no longer than any other id.
+	for n, status := range map[int]int{62: 200, 63: 400} {
+		f := &fake{outcomes: []httpapi.Outcome{logged(t, false), logged(t, false)}}
+		w := f.call("alice", "POST", "/v1/pacts/p1/checkins", `[{"status":"completed"},{"status":"completed"}]`, "Idempotency-Key", strings.Repeat("é", n))
+		if w.Code != status || status == 400 && !strings.Contains(body(w), "too long for a batch of 2") {
+			t.Errorf("a key of %d: %d %s", n, w.Code, body(w))
+		}
+	}
 }
 
 func TestWebhookWithAWrongSignatureIs401(t *testing.T) {

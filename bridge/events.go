@@ -44,6 +44,8 @@ type webhookData struct {
 	CheckinID    string                 `json:"checkinId"`
 	StreakDays   int                    `json:"streakDays"`
 	IsNewRecord  bool                   `json:"isNewRecord"`
+
+	at time.Time // of the event; zero when it does not say
 }
 
 // Event takes a signed webhook (Standard Webhooks) that tells of a change made elsewhere. A webhook-id that was seen before
@@ -54,8 +56,9 @@ func (b *Bridge) Event(ctx context.Context, header http.Header, body []byte) err
 		return err
 	}
 	var e struct {
-		Type string          `json:"type"`
-		Data json.RawMessage `json:"data"`
+		Type      string          `json:"type"`
+		Timestamp json.RawMessage `json:"timestamp"`
+		Data      json.RawMessage `json:"data"`
 	}
 	if err := json.Unmarshal(body, &e); err != nil {
 		return pactwire.Errorf(pactwire.Invalid, "the event is no JSON object with type, timestamp and data")
@@ -68,6 +71,7 @@ func (b *Bridge) Event(ctx context.Context, header http.Header, body []byte) err
 	if err := json.Unmarshal(e.Data, &data); err != nil {
 		return pactwire.FieldErrorf("data", "the data of %s cannot be read", e.Type)
 	}
+	_ = json.Unmarshal(e.Timestamp, &data.at) // what cannot be read is not said
 	ctx, cancel := context.WithTimeout(ctx, eventMost)
 	defer cancel()
 	return apply(ctx, header.Get(standardwebhooks.HeaderWebhookID), &data)
@@ -165,8 +169,8 @@ func (b *Bridge) of(ctx context.Context, u pactwire.UserID, most time.Duration, 
 }
 
 func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData) error {
-	date, err := time.Parse(time.DateOnly, d.ScheduledDate[:min(len(d.ScheduledDate), len(time.DateOnly))])
-	if err != nil || d.ID == "" || !pactwire.ValidID(d.HabitGoalID) || activityOf(d.Status) == "" {
+	date, ok := d.date()
+	if !ok || d.ID == "" || !pactwire.ValidID(d.HabitGoalID) || activityOf(d.Status) == "" {
 		return pactwire.FieldErrorf("data", "checkin.upserted needs id, userId, habitGoalId, status and scheduledDate")
 	}
 	return b.of(ctx, d.UserID, eventIdle, func() error {
@@ -174,12 +178,39 @@ func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData)
 			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.nameOf(d)}, Pact: d.PactID}
 			res := pactwire.CheckinResult{HabitName: d.HabitGoal.Name, Streak: d.StreakUpdate, PreviousStatus: d.PreviousStatus,
 				Checkin: pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID, Status: d.Status,
-					LocalDate: pactwire.LocalDate(date.Format(time.DateOnly)), Notes: d.Notes, ProofMedia: d.ProofMedia,
+					LocalDate: date, Notes: d.Notes, ProofMedia: d.ProofMedia,
 					CreatedAt: timeOr(d.CreatedAt, c.now), UpdatedAt: timeOr(d.UpdatedAt, c.now)}}
-			_, err := c.settled(cmd, res)
-			return err
+			return c.upserted(cmd, res, d.UpdatedAt != nil)
 		})
 	})
+}
+
+// date is the day that a check-in is for.
+func (d *webhookData) date() (pactwire.LocalDate, bool) {
+	date, err := time.Parse(time.DateOnly, d.ScheduledDate[:min(len(d.ScheduledDate), len(time.DateOnly))])
+	return pactwire.LocalDate(date.Format(time.DateOnly)), err == nil
+}
+
+// upserted records a check-in that was told of, unless a later word about it is known: events may come late and in any order.
+// Where the service does not say when the check-in was written, the last to come is the last word.
+func (c *commit) upserted(cmd *pactwire.Command, res pactwire.CheckinResult, dated bool) error {
+	late := func(was pactwire.Checkin, known bool) bool {
+		return known && dated && res.Checkin.UpdatedAt.Std().Before(was.UpdatedAt.Std())
+	}
+	was, known, err := c.tx.SeenCheckinByID(res.Checkin.ID) // it may have been of another day
+	if err != nil || late(was, known) {
+		return err
+	}
+	was, known, err = c.tx.SeenCheckin(res.Checkin)
+	if err != nil {
+		return err
+	}
+	if late(was, known) {
+		_, _, err = c.tx.SeenCheckin(was)
+		return err
+	}
+	_, err = c.settledAfter(cmd, res, was, known)
+	return err
 }
 
 func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) error {
@@ -189,11 +220,17 @@ func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) 
 // deleted takes a check-in back that was told of.
 func (c *commit) deleted(d *webhookData) error {
 	was, known, err := c.tx.SeenCheckinByID(d.ID)
-	if err != nil || !known || was.UserID != d.UserID || was.Status == pactwire.StatusDeleted {
-		return err // never told of, so nothing to take back
+	if err == nil && !known {
+		return c.bury(d)
+	}
+	if err != nil || was.UserID != d.UserID || was.Status == pactwire.StatusDeleted {
+		return err
 	}
 	gone := was
 	gone.Status = pactwire.StatusDeleted
+	if at := timeOr(d.UpdatedAt, d.at); at.Std().After(was.UpdatedAt.Std()) {
+		gone.UpdatedAt = at // what was written before it and is told of later does not bring it back
+	}
 	if _, _, err := c.tx.SeenCheckin(gone); err != nil {
 		return err
 	}
@@ -205,6 +242,22 @@ func (c *commit) deleted(d *webhookData) error {
 	}
 	c.about(was.ID, d.UserID)
 	return c.everywhere(d, was.HabitGoalID, was.PactID, pactwire.CheckinCorrected, data)
+}
+
+// bury remembers, if the event says enough, the end of a check-in that was never told of: there is nothing to take back, and
+// what is told of it later has no effect.
+func (c *commit) bury(d *webhookData) error {
+	date, ok := d.date()
+	if at := timeOr(d.UpdatedAt, d.at); ok && d.ID != "" && pactwire.ValidID(d.HabitGoalID) && !at.Std().IsZero() {
+		was, known, err := c.tx.SeenCheckin(pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID,
+			Status: pactwire.StatusDeleted, LocalDate: date, ProofMedia: []pactwire.Media{}, CreatedAt: at, UpdatedAt: at})
+		if err != nil || !known {
+			return err
+		}
+		_, _, err = c.tx.SeenCheckin(was) // another has that day
+		return err
+	}
+	return nil
 }
 
 func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData) error {

@@ -132,6 +132,54 @@ func TestWebhookTellsOfCheckinsMadeElsewhere(t *testing.T) {
 	})
 }
 
+// TestALateWebhookDoesNotUndoALaterWord: one that was sent away comes again after those that followed it.
+func TestALateWebhookDoesNotUndoALaterWord(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{Secret: secret}, func(t *testing.T, n *node) {
+		sent, began := 0, time.Now()
+		send := func(typ, id, status string, day, at int) {
+			t.Helper()
+			sent++
+			data := map[string]any{"id": id, "userId": "alice", "pactId": "p1", "habitGoalId": "g1", "status": status,
+				"scheduledDate": began.AddDate(0, 0, day).Format(time.DateOnly), "updatedAt": began.Add(time.Duration(at) * time.Second)}
+			if err := n.event(t, fmt.Sprint(sent), "checkin."+typ, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		says := func(what string, want ...pactwire.CheckinStatus) {
+			t.Helper()
+			var got []pactwire.CheckinStatus
+			for _, a := range n.told.activities(t, "p1") {
+				var data pactwire.CheckinData
+				_ = json.Unmarshal(a.Data, &data)
+				got = append(got, data.Status)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s: %v, want %v", what, got, want)
+			}
+		}
+		send("upserted", "c1", "completed", 0, 10)
+		send("upserted", "c1", "skipped", 0, 5)
+		says("an earlier word", "completed")
+		send("upserted", "c1", "partial", 0, 10)
+		says("one of the same moment", "completed", "partial")
+		send("deleted", "c1", "deleted", 0, 30)
+		send("upserted", "c1", "completed", 0, 20)
+		says("one from before it was deleted", "completed", "partial", "deleted")
+		send("upserted", "c1", "skipped", 0, 40)
+		says("one from after", "completed", "partial", "deleted", "skipped")
+		send("upserted", "c1", "completed", -1, 35)
+		says("one from when it was of another day", "completed", "partial", "deleted", "skipped")
+
+		send("deleted", "c2", "deleted", -2, 50)
+		send("upserted", "c2", "completed", -2, 45)
+		says("one that was deleted before it was told of", "completed", "partial", "deleted", "skipped")
+		send("deleted", "c3", "deleted", 0, 60) // was of a day that c1 has now
+		send("deleted", "c1", "deleted", 0, 70)
+		says("all the same", "completed", "partial", "deleted", "skipped", "deleted")
+	})
+}
+
 // TestWebhookWaitsForTheCallThatCausedIt: a service may tell of a check-in before it answers the call that made it. The
 // activity is the command's.
 func TestWebhookWaitsForTheCallThatCausedIt(t *testing.T) {

@@ -104,6 +104,11 @@ func (c *commit) settled(cmd *pactwire.Command, res pactwire.CheckinResult) (any
 	if err != nil {
 		return nil, err
 	}
+	return c.settledAfter(cmd, res, before, known)
+}
+
+// settledAfter is settled for a check-in that the log has now, and had as before if it was known.
+func (c *commit) settledAfter(cmd *pactwire.Command, res pactwire.CheckinResult, before pactwire.Checkin, known bool) (any, error) {
 	switch {
 	case known:
 		res.PreviousStatus = before.Status

@@ -43,6 +43,11 @@ func TestLastWordWins(t *testing.T) {
 		if diff := cmp.Diff(&pactwire.StreakUpdate{Before: 1}, r.Streak); diff != "" {
 			t.Error(diff)
 		}
+		late := on(p, noon.Add(time.Minute)) // received before what stands, and done after it
+		late.Status = pactwire.StatusPartial
+		if last := s.must(t, late); !last.Checkin.UpdatedAt.Std().After(r.Checkin.UpdatedAt.Std()) {
+			t.Errorf("the last word is of %v, the one before of %v", last.Checkin.UpdatedAt.Std(), r.Checkin.UpdatedAt.Std())
+		}
 	})
 }
 

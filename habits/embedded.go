@@ -211,7 +211,7 @@ func (e *Embedded) DeleteCheckin(_ context.Context, tx Tx, u pactwire.UserID, id
 	}
 	res.Streak = &up
 	e.series.put(key, &series{streak: after})
-	row.Status, row.UpdatedAt = pactwire.StatusDeleted, pactwire.Time(at)
+	row.Status, row.UpdatedAt = pactwire.StatusDeleted, later(at, row.UpdatedAt)
 	res.Checkin = row
 	return res, nil
 }
@@ -249,7 +249,9 @@ func (e *Embedded) settle(tx Tx, k seriesKey, before, after Streak, d Day, res *
 // rowOf is the row that a request makes of the one that stood, if one did.
 func (e *Embedded) rowOf(req pactwire.CheckinRequest, row pactwire.Checkin, known bool, g pactwire.GoalID, date pactwire.LocalDate) pactwire.Checkin {
 	at := pactwire.Time(req.ReceivedAt)
-	if !known {
+	if known {
+		at = later(req.ReceivedAt, row.UpdatedAt)
+	} else {
 		row = pactwire.Checkin{ID: e.newID(), UserID: req.UserID, HabitGoalID: g, LocalDate: date, CreatedAt: at}
 	}
 	row.PactID, row.Status, row.Notes, row.UpdatedAt = req.PactID, req.Status, req.Notes, at
@@ -258,6 +260,15 @@ func (e *Embedded) rowOf(req pactwire.CheckinRequest, row pactwire.Checkin, know
 		row.ProofMedia = []pactwire.Media{}
 	}
 	return row
+}
+
+// later is at, or where that does not come after what a row was written at before, the least time that does: a command may
+// be done long after it was received, and by updatedAt others tell which word was the last.
+func later(at time.Time, before pactwire.Time) pactwire.Time {
+	if least := before.Std().Add(time.Millisecond); at.Before(least) {
+		at = least
+	}
+	return pactwire.Time(at)
 }
 
 // pactFor is the pact of a request, when its sender may check in to it.

@@ -106,7 +106,7 @@ func (f *Forwarder) DeleteCheckin(ctx context.Context, id pactwire.Identity, che
 		return pactwire.CheckinResult{}, err
 	}
 	res := pactwire.CheckinResult{Streak: reply.StreakUpdate.v, HabitName: clip(reply.HabitGoal.v.Name, maxName)}
-	res.Checkin.ID, res.Checkin.Status = checkin, pactwire.StatusDeleted
+	res.Checkin.ID, res.Checkin.Status, res.Checkin.UpdatedAt = checkin, pactwire.StatusDeleted, pactwire.Time(reply.UpdatedAt)
 	return res, nil
 }
 

@@ -89,13 +89,8 @@ func (a *API) routes() []route {
 	add(p.History != nil, route{method: "GET", pattern: "/v1/pacts/{id}/activities", handle: a.listActivities})
 	add(p.Inbox != nil, route{method: "GET", pattern: "/v1/inbox", handle: a.listInbox})
 	add(p.Events != nil, route{method: "POST", pattern: "/v1/events", open: true, handle: a.receiveEvent})
-	add(p.PushTokens != nil,
-		route{method: "GET", pattern: "/v1/push-tokens", handle: a.listPushTokens},
-		route{method: "POST", pattern: "/v1/push-tokens", handle: a.registerPushToken},
-		route{method: "DELETE", pattern: "/v1/push-tokens/{id}", handle: a.dropPushToken})
-	add(p.Pushes != nil,
-		route{method: "GET", pattern: "/v1/pushes", operators: true, handle: a.listPushes},
-		route{method: "POST", pattern: "/v1/pushes/{id}/retry", operators: true, handle: a.retryPush})
+	add(p.PushTokens != nil, a.pushTokenRoutes()...)
+	add(p.Pushes != nil, a.pushRoutes()...)
 	add(p.Why != nil, route{method: "GET", pattern: "/v1/why", handle: a.why})
 	add(p.Devices != nil,
 		route{method: "GET", pattern: "/v1/devices", handle: a.listDevices},
@@ -112,15 +107,67 @@ func (a *API) routes() []route {
 	return rs
 }
 
+func (a *API) pushTokenRoutes() []route {
+	return []route{
+		{method: "GET", pattern: "/v1/push-tokens", handle: a.listPushTokens},
+		{method: "POST", pattern: "/v1/push-tokens", handle: a.registerPushToken},
+		{method: "DELETE", pattern: "/v1/push-tokens/{id}", handle: a.dropPushToken},
+	}
+}
+
+func (a *API) pushRoutes() []route {
+	return []route{
+		{method: "GET", pattern: "/v1/pushes", operators: true, handle: a.listPushes},
+		{method: "POST", pattern: "/v1/pushes/{id}/retry", operators: true, handle: a.retryPush},
+	}
+}
+
 // handler is everything on http.addr. alone says that there is no http.admin_addr.
 func (a *API) handler(alone bool) http.Handler {
 	mux := http.NewServeMux()
-	a.mount(mux, slices.DeleteFunc(a.routes(), func(r route) bool { return r.operators && !alone }))
+	var here, there []route
+	for _, r := range a.routes() {
+		if r.operators && !alone {
+			there = append(there, r)
+		} else {
+			here = append(here, r)
+		}
+	}
+	a.mount(mux, here)
+	a.absent(mux, there, "this is for operators, and on http.admin_addr")
+	if a.ports.Commands != nil && a.ports.PushTokens == nil {
+		a.absent(mux, a.pushTokenRoutes(), noChannel)
+	}
+	if a.ports.Commands != nil && a.ports.Pushes == nil {
+		a.absent(mux, a.pushRoutes(), noChannel)
+	}
+	if !alone && a.ports.Metrics != nil {
+		a.absent(mux, []route{{pattern: "/metrics"}}, "this is on http.admin_addr")
+	}
 	if alone && a.ports.Metrics != nil {
 		mux.Handle("GET /metrics", a.observe("/metrics", onlyLocal(a.metrics())))
 	}
-	a.fallback(mux, a.ports.Fallback)
+	a.fallback(mux, a.ports.Fallback, "there is nothing at this path; see /openapi.json")
 	return mux
+}
+
+const noChannel = "this server pushes nothing: no channel of push.* is configured"
+
+// absent answers for routes that are documented and not here, and says why.
+func (a *API) absent(mux *http.ServeMux, rs []route, why string) {
+	seen := map[string]bool{}
+	for _, r := range rs {
+		if !seen[r.pattern] {
+			seen[r.pattern] = true
+			mux.Handle(r.pattern, a.observe(r.pattern, nothing(why)))
+		}
+	}
+}
+
+func nothing(why string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeError(w, http.StatusNotFound, pactwire.Errorf(pactwire.NotFound, "%s", why))
+	})
 }
 
 // admin is everything on http.admin_addr: metrics for whoever reaches it, profiles for operators.
@@ -128,7 +175,7 @@ func (a *API) admin() http.Handler {
 	mux := http.NewServeMux()
 	var rs []route
 	for _, r := range a.routes() {
-		if r.operators || r.pattern == "/livez" || r.pattern == "/readyz" || r.pattern == "/v1/why" {
+		if r.operators || r.pattern == "/livez" || r.pattern == "/readyz" || r.pattern == "/v1/why" || r.pattern == "/openapi.json" {
 			rs = append(rs, r)
 		}
 	}
@@ -142,7 +189,10 @@ func (a *API) admin() http.Handler {
 	if a.ports.Metrics != nil {
 		mux.Handle("GET /metrics", a.metrics())
 	}
-	a.fallback(mux, nil)
+	if a.ports.Pushes == nil {
+		a.absent(mux, a.pushRoutes(), noChannel)
+	}
+	a.fallback(mux, nil, "there is nothing at this path of http.admin_addr; the rest of /openapi.json is on http.addr")
 	return mux
 }
 
@@ -172,13 +222,24 @@ func (a *API) mount(mux *http.ServeMux, rs []route) {
 	}
 }
 
-func (a *API) fallback(mux *http.ServeMux, h http.Handler) {
+// fallback answers for all other paths: h does, or a refusal. Methods that no path was asked about come here too, since the pattern
+// of a path for every method would be at odds with those that one method has; they are refused as OPTIONS is there.
+func (a *API) fallback(mux *http.ServeMux, h http.Handler, why string) {
 	if h == nil {
-		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			writeError(w, http.StatusNotFound, pactwire.Errorf(pactwire.NotFound, "there is nothing at this path; see /openapi.json"))
-		})
+		h = nothing(why)
 	}
-	mux.Handle("/", a.observe("other", h))
+	other := a.observe("other", h)
+	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) && r.Method != http.MethodHead {
+			asked := r.Clone(r.Context())
+			asked.Method = http.MethodOptions
+			if refusal, pattern := mux.Handler(asked); pattern != "/" {
+				refusal.ServeHTTP(w, r)
+				return
+			}
+		}
+		other.ServeHTTP(w, r)
+	}))
 }
 
 func (a *API) metrics() http.Handler {

@@ -1,9 +1,14 @@
 package httpapi_test
 
 import (
+	"log/slog"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pactwire/pactwire/httpapi"
 )
 
 func TestOnlyOperatorsSeeAndRetryPushes(t *testing.T) {
@@ -29,6 +34,21 @@ func TestOnlyOperatorsSeeAndRetryPushes(t *testing.T) {
 		if c.status == 200 {
 			golden(t, "pushes", body(w)) // without what the pushes say
 			checkDocumented(t, "GET", "/v1/pushes", 200, w.Body.Bytes())
+		}
+	}
+}
+
+// A server without a channel says so where apps and operators look for pushes.
+func TestWithoutAChannelPushesSayWhy(t *testing.T) {
+	f := &fake{}
+	p := f.ports()
+	p.PushTokens, p.Pushes = nil, nil
+	h := httpapi.New(httpapi.Config{}, p, slog.New(slog.DiscardHandler), nil).Handler()
+	for _, c := range [][2]string{{"POST", "/v1/push-tokens"}, {"DELETE", "/v1/push-tokens/t1"}, {"GET", "/v1/pushes"}, {"POST", "/v1/pushes/m1/retry"}} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c[0], c[1], nil))
+		if w.Code != 404 || !strings.Contains(body(w), "no channel of push.* is configured") {
+			t.Errorf("%v: %d %s", c, w.Code, body(w))
 		}
 	}
 }

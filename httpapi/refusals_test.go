@@ -168,6 +168,9 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v2/me", "", 404, ""},
 		{"DELETE", "/v1/me", "", 405, ""},
 		{"GET", "/v1/pacts/claim", "", 405, ""},
+		{"TRACE", "/v1/me", "", 405, ""},
+		{"PROPFIND", "/v1/pacts/claim", "", 405, ""},
+		{"PROPFIND", "/v2/me", "", 404, ""},
 	} {
 		f := &fake{}
 		w := f.call("alice", c.method, c.path, c.body)
@@ -334,9 +337,18 @@ func TestServerListensAndStops(t *testing.T) {
 		{"http.addr", "/debug/pprof/", "op", 404}, {"http.admin_addr", "/debug/pprof/", "alice", 403}, {"http.admin_addr", "/debug/pprof/", "op", 200},
 		{"http.admin_addr", "/v1/why?pact=p1&user=bob", "op", 200},
 		{"http.addr", "/v1/revocations", "op", 404}, {"http.admin_addr", "/v1/revocations", "alice", 403}, {"http.admin_addr", "/v1/revocations", "op", 200},
+		{"http.admin_addr", "/openapi.json", "", 200},
 	} {
 		if status, text := get(c.key, c.path, c.token); status != c.status {
 			t.Errorf("%s%s as %q: %d %s", c.key, c.path, c.token, status, text)
+		}
+	}
+	for _, c := range []struct{ key, path, says string }{
+		{"http.addr", "/v1/revocations", "on http.admin_addr"}, {"http.addr", "/v1/pushes/m1/retry", "on http.admin_addr"}, {"http.addr", "/metrics", "on http.admin_addr"},
+		{"http.admin_addr", "/v1/me", "is on http.addr"}, {"http.addr", "/v2/me", "see /openapi.json"},
+	} {
+		if _, text := get(c.key, c.path, "op"); !strings.Contains(text, c.says) {
+			t.Errorf("%s%s: %s", c.key, c.path, text)
 		}
 	}
 	if _, text := get("http.admin_addr", "/metrics", ""); !strings.Contains(text, `pactwire_http_requests_total{method="GET",route="/v1/me",status="200"} 1`) {

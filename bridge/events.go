@@ -214,6 +214,19 @@ func (c *commit) upserted(cmd *pactwire.Command, res pactwire.CheckinResult, dat
 }
 
 func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) error {
+	if d.ID == "" {
+		return pactwire.FieldErrorf("data.id", "checkin.deleted names its check-in in data.id")
+	}
+	if d.UserID == "" { // a service may say no more than the id
+		err := b.commit(ctx, func(c *commit) error {
+			was, _, err := c.tx.SeenCheckinByID(d.ID)
+			d.UserID = was.UserID
+			return err
+		})
+		if err != nil || d.UserID == "" {
+			return err // never told of: nothing to take back
+		}
+	}
 	return b.of(ctx, d.UserID, eventIdle, func() error { return b.once(ctx, id, func(c *commit) error { return c.deleted(d) }) })
 }
 

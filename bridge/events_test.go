@@ -132,6 +132,34 @@ func TestWebhookTellsOfCheckinsMadeElsewhere(t *testing.T) {
 	})
 }
 
+// TestADeletionNeedsTheIDAlone as the contract has it.
+func TestADeletionNeedsTheIDAlone(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{Secret: secret}, func(t *testing.T, n *node) {
+		events := []struct {
+			typ  string
+			data map[string]any
+		}{
+			{"checkin.upserted", map[string]any{"id": "c1", "userId": "alice", "userName": "Alice", "habitGoalId": "g1", "status": "completed", "scheduledDate": "2026-01-02"}},
+			{"checkin.deleted", map[string]any{"id": "c1"}},
+			{"checkin.deleted", map[string]any{"id": "c1"}},
+			{"checkin.deleted", map[string]any{"id": "unknown"}},
+		}
+		for i, e := range events {
+			if err := n.event(t, fmt.Sprint(i), e.typ, e.data); err != nil {
+				t.Errorf("%s %v: %v", e.typ, e.data, err)
+			}
+		}
+		if err := n.event(t, "x", "checkin.deleted", map[string]any{"userId": "alice"}); pactwire.CodeOf(err) != pactwire.Invalid {
+			t.Errorf("without an id: %v", err)
+		}
+		list := n.told.activities(t, "p1")
+		if got := activityTypes(list); !slices.Equal(got, []pactwire.ActivityType{pactwire.CheckinCompleted, pactwire.CheckinCorrected}) || list[1].UserID != "alice" {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
 // TestALateWebhookDoesNotUndoALaterWord: one that was sent away comes again after those that followed it.
 func TestALateWebhookDoesNotUndoALaterWord(t *testing.T) {
 	s := newScript(activePact("p1", "g1", alice, bob))

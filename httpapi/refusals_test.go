@@ -148,6 +148,9 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/goals", `{} trailing`, 400, "body"},
 		{"POST", "/v1/goals", `{"name":7}`, 400, "name"},
 		{"POST", "/v1/goals", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 400, "body"},
+		{"POST", "/v1/goals", "{\"name\":\"\xff\"}", 400, "body"},
+		{"PATCH", "/v1/me", `{"timeZone":7}`, 400, "timeZone"},
+		{"PATCH", "/v1/me", `{"locale":"de","quietHours":7}`, 400, "quietHours"},
 		{"POST", "/v1/pacts", `{}`, 400, "habitGoalId"},
 		{"POST", "/v1/pacts/claim", `{}`, 400, "code"},
 		{"POST", "/v1/devices", ``, 400, "body"},
@@ -180,6 +183,21 @@ func TestBadRequests(t *testing.T) {
 		}
 		if len(f.asked) > 0 {
 			t.Errorf("%s %s: asked %v", c.method, c.path, f.asked)
+		}
+	}
+}
+
+// A time that cannot be read is the fault of its field, and the refusal says how to write one.
+func TestATimeThatCannotBeReadIsNamed(t *testing.T) {
+	for _, c := range []struct{ body, field string }{
+		{`{"userId":"bob","before":"yesterday"}`, "before"}, {`{"before":"2026-11-26T08:00:00","userId":"bob"}`, "before"},
+		{`{"tokenId":"x","expiresAt":1790000000}`, "expiresAt"},
+	} {
+		f := &fake{}
+		w := f.call("op", "POST", "/v1/revocations", c.body)
+		want := `{"code":"invalid","message":"` + c.field + ` is no time; write RFC 3339, as 2026-11-26T08:00:00Z","field":"` + c.field + `","retryable":false}`
+		if w.Code != 400 || body(w) != want || len(f.asked) > 0 {
+			t.Errorf("%s: %d %s", c.body, w.Code, body(w))
 		}
 	}
 }

@@ -7,10 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pactwire/pactwire"
 )
@@ -117,17 +122,57 @@ func decode(w http.ResponseWriter, r *http.Request, into any, mayBeEmpty bool) e
 	if b = bytes.TrimSpace(b); len(b) == 0 && mayBeEmpty {
 		return nil
 	}
-	if len(b) == 0 || b[0] != '{' {
+	return parse(b, into)
+}
+
+func parse(b []byte, into any) error {
+	switch b = bytes.TrimSpace(b); {
+	case !utf8.Valid(b):
+		return pactwire.FieldErrorf("body", "the body is no valid UTF-8")
+	case len(b) == 0 || b[0] != '{':
 		return pactwire.FieldErrorf("body", "the body must be a JSON object")
+	case !json.Valid(b):
+		return pactwire.FieldErrorf("body", "the body is no valid JSON: %s", json.Unmarshal(b, new(any)))
 	}
-	var wrongType *json.UnmarshalTypeError
-	switch err := json.Unmarshal(b, into); {
-	case errors.As(err, &wrongType):
-		return pactwire.FieldErrorf(wrongType.Field, "%s must not be a %s", wrongType.Field, wrongType.Value)
-	case err != nil:
-		return pactwire.FieldErrorf("body", "the body is no valid JSON: %s", err)
+	if err := json.Unmarshal(b, into); err != nil {
+		return unread(b, into, err)
 	}
 	return nil
+}
+
+// unread is the refusal of a valid object that has something else in a field than is read there.
+func unread(b []byte, into any, err error) error {
+	var wrongType *json.UnmarshalTypeError
+	var noTime *time.ParseError
+	isType := errors.As(err, &wrongType)
+	field := ""
+	if isType {
+		field = wrongType.Field
+	}
+	if field == "" {
+		field = culprit(b, into)
+	}
+	switch {
+	case isType:
+		return pactwire.FieldErrorf(field, "%s must not be a %s", field, wrongType.Value)
+	case errors.As(err, &noTime) || strings.HasPrefix(err.Error(), "Time.UnmarshalJSON: "):
+		return pactwire.FieldErrorf(field, "%s is no time; write RFC 3339, as 2026-11-26T08:00:00Z", field)
+	default:
+		return pactwire.FieldErrorf(field, "%s cannot be read: %s", field, err)
+	}
+}
+
+// culprit is the field of an object that cannot be read on its own either. What types of their own refuse does not name it.
+func culprit(b []byte, into any) string {
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(b, &fields) // it is a valid object
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		alone, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err != nil || json.Unmarshal(alone, reflect.New(reflect.TypeOf(into).Elem()).Interface()) != nil {
+			return name
+		}
+	}
+	return "body"
 }
 
 func levelOf(status int) slog.Level {

@@ -172,6 +172,7 @@ func TestExitCodes(t *testing.T) {
 		{s, []string{"bench", "prepare", "--out", "x", "--server", "ftp://x"}, 2, "--server ftp://x is no URL"},
 		{s, []string{"bench", "run", "--scenario", "fanout", "--server", "foo"}, 2, "--server foo is no URL"},
 		{s, []string{"--set", "http.addr=", "pact", "list", "--user", "alice", "--server", ""}, 2, "--server"},
+		{s, []string{"revoke", "user", "bob", "--before", "yesterday"}, 2, "--before yesterday is no time: write RFC 3339"},
 		{s, []string{"pact", "accept", "nope", "--user", "alice"}, 1, "there is no such pact, or you are not in it"},
 		{s, []string{"pact", "list", "--token", "hunter2"}, 1, "malformed"},
 		{s, []string{"goal", "create", "", "--user", "alice"}, 1, "name"},

@@ -70,15 +70,19 @@ func (c *revokeTokenCmd) Run(ctx context.Context, g *globals, out *output) error
 
 type revokeOfCmd struct {
 	clientFlags
-	Who    string    `arg:"" help:"The person."`
-	Before time.Time `help:"Tokens issued up to then; now, when it is left out." placeholder:"2026-01-31T07:30:00Z"`
+	Who    string `arg:"" help:"The person."`
+	Before string `help:"Tokens issued up to then; now, when it is left out." placeholder:"2026-01-31T07:30:00Z"`
 }
 
 // Run implements the command.
 func (c *revokeOfCmd) Run(ctx context.Context, g *globals, out *output) error {
 	in := pactwire.RevocationInput{UserID: pactwire.UserID(c.Who)}
-	if !c.Before.IsZero() {
-		in.Before = &c.Before
+	if c.Before != "" {
+		before, err := time.Parse(time.RFC3339, c.Before)
+		if err != nil {
+			return usagef("--before %s is no time: write RFC 3339, as 2026-01-31T07:30:00Z", c.Before)
+		}
+		in.Before = &before
 	}
 	return c.revoke(ctx, g, out, in, c.Who+" has to sign in again, everywhere")
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/pactwire/pactwire"
@@ -16,9 +17,17 @@ func (a *API) getMe(w http.ResponseWriter, r *http.Request, id pactwire.Identity
 }
 
 func (a *API) patchMe(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
-	var in pactwire.UserPatch
-	if err := decode(w, r, &in, false); err != nil {
+	b, err := readBody(w, r)
+	if err != nil {
 		return err
+	}
+	var in pactwire.UserPatch
+	if err := parse(b, &in); err != nil {
+		return err
+	}
+	var said struct{ QuietHours json.RawMessage } // null ends them, as an empty object does; not to speak of them does not
+	if json.Unmarshal(b, &said) == nil && string(said.QuietHours) == "null" {
+		in.QuietHours = &pactwire.QuietHours{}
 	}
 	u, err := a.ports.Profile.UpdateProfile(r.Context(), id, in)
 	if err != nil {

@@ -21,9 +21,9 @@ const (
 	maxPacket        = 268_435_455
 )
 
-// check returns a sentence for each setting that cannot work.
-func (c Config) check() []string {
-	k := &checker{}
+// check returns a sentence for each setting that cannot work, but for those that could not be read.
+func (c Config) check(unread map[string]bool) []string {
+	k := &checker{unread: unread}
 	k.node(c)
 	k.addresses(c)
 	k.tokens(c)
@@ -37,9 +37,15 @@ func (c Config) check() []string {
 	return k.mistakes
 }
 
-type checker struct{ mistakes []string }
+type checker struct {
+	unread   map[string]bool
+	mistakes []string
+}
 
 func (k *checker) say(key, format string, args ...any) {
+	if k.unread[key] {
+		return
+	}
 	k.mistakes = append(k.mistakes, key+": "+fmt.Sprintf(format, args...))
 }
 

@@ -139,6 +139,30 @@ func TestUnknownNamesInTheEnvironmentAndFlagsAreRefusedTogether(t *testing.T) {
 	}
 }
 
+// One start tells of everything: unknown keys, values that are none, and settings that cannot work. A value that is none is
+// complained of once.
+func TestEveryMistakeIsToldAtOnce(t *testing.T) {
+	file := write(t, "mqtt:\n  tpc: x\nlimits:\n  packet_size: 64\n  keepalive_min: soon\nlog:\n  level: loud\n")
+	_, err := config.Load(config.Source{File: file, Set: []string{"http.addr=nowhere"}})
+	want := strings.Join([]string{
+		file + ":2: unknown key mqtt.tpc; did you mean mqtt.tcp?",
+		file + `:4: limits.packet_size "64" is no size; write a whole number and a unit, such as 64KiB or 1MiB`,
+		file + `:5: limits.keepalive_min "soon" is no duration; write a number and a unit, such as 15s, 500ms or 24h`,
+		`http.addr: "nowhere" is no address; write host:port, such as 127.0.0.1:1883`,
+		`log.level: "loud" is none of debug, info, warn, error`,
+	}, "\n")
+	if err == nil {
+		t.Fatal("was accepted")
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+	_, err = config.Load(config.Source{File: write(t, "mqtt: ["), Env: []string{"PACTWIRE_MQTT_TCP=:1"}})
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "PACTWIRE_MQTT_TCP") {
+		t.Errorf("a file that cannot be read, and a misspelt variable: %v", err)
+	}
+}
+
 func TestWithoutAFileTheDefaultsHold(t *testing.T) {
 	t.Chdir(t.TempDir())
 	l := load(t, config.Source{})

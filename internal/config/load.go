@@ -36,15 +36,13 @@ var notKeys = []string{"PACTWIRE_SERVER", "PACTWIRE_TOKEN", "PACTWIRE_CONFIG"}
 
 // Load reads and checks the settings. Its error names every mistake, one a line.
 func Load(src Source) (Loaded, error) {
-	l := &loader{k: koanf.New("."), origin: map[string]string{}}
-	if err := l.readFile(src.File); err != nil {
-		return Loaded{}, err
-	}
+	l := &loader{k: koanf.New("."), origin: map[string]string{}, unread: map[string]bool{}}
+	whole := l.readFile(src.File)
 	l.readEnv(src.Env)
 	l.readFlags(src.Set)
 	cfg := l.decode()
-	if len(l.mistakes) == 0 {
-		l.mistakes = append(l.mistakes, cfg.check()...)
+	if whole { // else nobody knows what it would have set
+		l.mistakes = append(l.mistakes, cfg.check(l.unread)...)
 	}
 	if len(l.mistakes) > 0 {
 		return Loaded{}, &Mistakes{l.mistakes}
@@ -61,6 +59,7 @@ func (m *Mistakes) Error() string { return strings.Join(m.List, "\n") }
 type loader struct {
 	k        *koanf.Koanf
 	origin   map[string]string
+	unread   map[string]bool // keys whose value is none, and about which nothing else can be said
 	mistakes []string
 }
 
@@ -68,17 +67,19 @@ func (l *loader) mistake(format string, args ...any) {
 	l.mistakes = append(l.mistakes, fmt.Sprintf(format, args...))
 }
 
-func (l *loader) readFile(path string) error {
+// readFile reports whether the file could be read.
+func (l *loader) readFile(path string) bool {
 	if path == "" {
 		if _, err := os.Stat(defaultFile); errors.Is(err, os.ErrNotExist) {
-			return nil
+			return true
 		}
 		path = defaultFile
 	}
 	y := &yamlFile{lines: map[string]int{}}
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(path), y); err != nil {
-		return &Mistakes{[]string{fmt.Sprintf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))}}
+		l.mistake("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+		return false
 	}
 	for _, key := range sortedBy(k.Keys(), y.lines) {
 		where, value := fmt.Sprintf("%s:%d", path, y.lines[key]), k.Get(key)
@@ -93,7 +94,7 @@ func (l *loader) readFile(path string) error {
 			l.unknown(where, key, nearest(key))
 		}
 	}
-	return nil
+	return true
 }
 
 func isEmpty(v any) bool {
@@ -176,7 +177,11 @@ func (l *loader) decode() Config {
 			l.origin[key] = "default"
 			continue
 		}
+		before := reflect.New(f.Type()).Elem()
+		before.Set(f)
 		if err := set(f, l.k.Get(key)); err != nil {
+			f.Set(before)
+			l.unread[key] = true
 			l.mistake("%s: %s %s", l.origin[key], key, err)
 		}
 	}

@@ -97,8 +97,9 @@ func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*opera
 func (b *Bridge) speakFor(cmds []pactwire.Command) {
 	pact, _ := b.members.Pact(cmds[0].Pact)
 	owner, _ := pact.Member(cmds[0].Sender.UserID)
+	name := b.Called(cmds[0].Sender.UserID, owner.UserName)
 	for i := range cmds {
-		cmds[i].Sender.UserName = owner.UserName
+		cmds[i].Sender.UserName = name
 	}
 }
 
@@ -330,6 +331,21 @@ func (c *commit) known() {
 			}
 		}
 	}
+}
+
+// Called is how a person is called: by the name that is given, else the one that is stored or that a pact of theirs has, as far
+// as it is in memory, else by their id.
+func (b *Bridge) Called(u pactwire.UserID, name string) string {
+	if name != "" {
+		return name
+	}
+	if known, ok := b.names.Load(u); ok && known != "" {
+		return known.(string)
+	}
+	if known := b.members.nameOf(u); known != "" {
+		return known
+	}
+	return string(u)
 }
 
 // Greet makes known who has connected: from the first valid token on, a user exists.

@@ -82,6 +82,10 @@ func (c *commit) unwind() {
 }
 
 func (c *commit) change(ch *pactwire.Change) error {
+	ch.UserName = c.b.Called(ch.User, ch.UserName) // a service may give no names
+	if ch.Member != "" {
+		ch.MemberName = c.b.Called(ch.Member, ch.MemberName)
+	}
 	if ch.Kind == pactwire.ChangeStreakBroken {
 		return c.broken(ch)
 	}

@@ -175,7 +175,7 @@ func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData)
 	}
 	return b.of(ctx, d.UserID, eventIdle, func() error {
 		return b.once(ctx, id, func(c *commit) error {
-			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.nameOf(d)}, Pact: d.PactID}
+			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.Called(d.UserID, d.UserName)}, Pact: d.PactID}
 			res := pactwire.CheckinResult{HabitName: d.HabitGoal.Name, Streak: d.StreakUpdate, PreviousStatus: d.PreviousStatus,
 				Checkin: pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID, Status: d.Status,
 					LocalDate: date, Notes: d.Notes, ProofMedia: d.ProofMedia,
@@ -320,24 +320,13 @@ func (c *commit) everywhere(d *webhookData, g pactwire.GoalID, named pactwire.Pa
 		return err
 	}
 	for _, p := range pacts {
-		a := pactwire.Activity{PactID: p, Type: typ, UserID: d.UserID, UserName: c.b.nameOf(d)}
+		a := pactwire.Activity{PactID: p, Type: typ, UserID: d.UserID, UserName: c.b.Called(d.UserID, d.UserName)}
 		if err := c.activity(&a, data); err != nil {
 			return err
 		}
 	}
 	c.states = append(c.states, pacts...)
 	return nil
-}
-
-// nameOf is the name of an event's user, as the event or else the person's last token says it.
-func (b *Bridge) nameOf(d *webhookData) string {
-	if d.UserName != "" {
-		return d.UserName
-	}
-	if name, ok := b.names.Load(d.UserID); ok && name != "" {
-		return name.(string)
-	}
-	return string(d.UserID)
 }
 
 func timeOr(t *pactwire.Time, or time.Time) pactwire.Time {

@@ -261,6 +261,24 @@ func (m *Membership) renameIn(u pactwire.UserID, name string, pacts []pactwire.P
 	return told
 }
 
+// nameOf is a user's name in the pacts that are known, or "".
+func (m *Membership) nameOf(u pactwire.UserID) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	h := m.users[u]
+	if h == nil {
+		return ""
+	}
+	for p := range h.pacts {
+		if v := m.known[p]; v != nil {
+			if member, _ := v.pact.Member(u); member.UserName != "" {
+				return member.UserName
+			}
+		}
+	}
+	return ""
+}
+
 // get is the pact as it is known, or nil.
 func (m *Membership) get(p pactwire.PactID) *pactwire.Pact {
 	m.mu.RLock()

@@ -200,6 +200,36 @@ func types(list []pactwire.Event) (names []pactwire.EventType) {
 	return names
 }
 
+// TestMembersWithoutANameAreCalledByWhatIsKnown: a habits-service need not name them.
+func TestMembersWithoutANameAreCalledByWhatIsKnown(t *testing.T) {
+	nameless := func(u pactwire.UserID) pactwire.Identity { return pactwire.Identity{UserID: u} }
+	p := activePact("p1", "g1", alice, nameless("bob"))
+	s := newScript(p)
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, bob)
+		if err := n.accept(t, done(bob, p.ID, "", "")); err != nil { // his token names him
+			t.Fatal(err)
+		}
+		wait(0)
+		after := activePact("p1", "g1", alice, nameless("carol")) // bob has left, carol has come
+		s.set(func() { s.pacts["p1"] = after })
+		if err := n.bridge.Refresh(t.Context(), "p1"); err != nil {
+			t.Fatal(err)
+		}
+		want := map[pactwire.ActivityType]string{pactwire.MemberLeftPact: "Bob", pactwire.PartnerJoined: "carol"}
+		for _, a := range n.told.activities(t, "p1")[1:] {
+			var data pactwire.MembershipData
+			if err := json.Unmarshal(a.Data, &data); err != nil || a.UserName != want[a.Type] || data.MemberUserName != want[a.Type] {
+				t.Errorf("%s of %q about %q, want %q", a.Type, a.UserName, data.MemberUserName, want[a.Type])
+			}
+			delete(want, a.Type)
+		}
+		if len(want) > 0 {
+			t.Errorf("missing: %v", want)
+		}
+	})
+}
+
 func TestOnePersonsCommandsGoInOrderAndNobodyWaits(t *testing.T) {
 	p := activePact("p1", "g1", alice, bob)
 	s := newScript(p)

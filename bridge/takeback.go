@@ -33,7 +33,7 @@ func (b *Bridge) TakeBack(ctx context.Context, id pactwire.Identity, fn func(Tx)
 // TakenBack records that a remote habits-service has deleted a check-in, unless its webhook did before. res may be empty but
 // for the check-in's id.
 func (b *Bridge) TakenBack(ctx context.Context, id pactwire.Identity, res pactwire.CheckinResult) error {
-	d := &webhookData{ID: res.Checkin.ID, UserID: id.UserID, UserName: id.DisplayName(), StreakUpdate: res.Streak}
+	d := &webhookData{ID: res.Checkin.ID, UserID: id.UserID, UserName: id.UserName, StreakUpdate: res.Streak}
 	d.HabitGoal.Name, d.at = res.HabitName, res.Checkin.UpdatedAt.Std()
 	return b.of(ctx, id.UserID, b.cfg.Timeout, func() error { return b.commit(ctx, func(c *commit) error { return c.deleted(d) }) })
 }

@@ -38,6 +38,7 @@ type operation struct {
 	*commit
 	bridge  *Bridge
 	cmds    []pactwire.Command
+	unnamed bool              // the sender's token has no name
 	results []outcome         // by item: of the last run
 	pending []pactwire.UserID // one for each command that the last run journalled
 }
@@ -90,7 +91,7 @@ func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*opera
 	if cmds[0].Sender.Device != "" {
 		b.speakFor(cmds)
 	}
-	return &operation{bridge: b, cmds: cmds, results: make([]outcome, len(cmds))}, nil
+	return &operation{bridge: b, cmds: cmds, unnamed: cmds[0].Sender.UserName == "", results: make([]outcome, len(cmds))}, nil
 }
 
 // speakFor gives a device's commands the name of its owner, which no secret tells.
@@ -174,9 +175,13 @@ func (op *operation) run(i int) error {
 	if cmd.Refused != nil {
 		return op.refuse(cmd, res, cmd.Refused)
 	}
+	if op.unnamed {
+		cmd.Sender.UserName = "" // an earlier run may have set it
+	}
 	if err := op.touch(cmd.Sender); err != nil {
 		return err
 	}
+	cmd.Sender.UserName = op.called(cmd.Sender)
 	if cmd.ID != "" {
 		rec, known, err := op.tx.Command(cmd.Sender.UserID, cmd.ID)
 		if err != nil {
@@ -299,20 +304,38 @@ func asDuplicate(a storedAnswer) (any, error) {
 	return a.Data, nil
 }
 
-// touch stores a name that a token gave, when it is another than the stored one.
+// touch stores a name that a token gave, when it is another than the stored one. Of who has a token without a name it learns the
+// stored one.
 func (c *commit) touch(id pactwire.Identity) error {
-	b := c.b
-	if id.Device != "" {
-		return nil
-	}
-	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
+	if id.Device != "" || c.b.touched(id) {
 		return nil
 	}
 	if err := c.tx.TouchUser(id.UserID, id.UserName, c.now); err != nil {
 		return err
 	}
+	if id.UserName == "" {
+		u, _, err := c.tx.User(id.UserID)
+		if err != nil {
+			return err
+		}
+		id.UserName = u.UserName
+	}
 	c.named = append(c.named, id)
 	return nil
+}
+
+// touched reports whether a token says nothing new.
+func (b *Bridge) touched(id pactwire.Identity) bool {
+	name, ok := b.names.Load(id.UserID)
+	return ok && (name == id.UserName || id.UserName == "")
+}
+
+// called is how a person is called in the transaction under way, which may have just learned it.
+func (c *commit) called(id pactwire.Identity) string {
+	if n := len(c.named); id.UserName == "" && n > 0 && c.named[n-1].UserID == id.UserID {
+		id = c.named[n-1]
+	}
+	return c.b.Called(id.UserID, id.UserName)
 }
 
 // known remembers names that are stored now.
@@ -350,7 +373,7 @@ func (b *Bridge) Called(u pactwire.UserID, name string) string {
 
 // Greet makes known who has connected: from the first valid token on, a user exists.
 func (b *Bridge) Greet(ctx context.Context, id pactwire.Identity) {
-	if name, ok := b.names.Load(id.UserID); ok && name == id.UserName {
+	if b.touched(id) {
 		return
 	}
 	var c *commit

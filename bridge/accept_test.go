@@ -301,6 +301,53 @@ func TestUndoneTransactionsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
+// TestATokenWithoutANameLeavesTheNameThatIsStored: also at a process that has not seen the person before.
+func TestATokenWithoutANameLeavesTheNameThatIsStored(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.db")
+	n := openNode(t, path, nil, bridge.Config{})
+	p := pactOf(t, n.service, alice, bob)
+	n.bridge.Greet(t.Context(), pactwire.Identity{UserID: "dave", UserName: "Dave"})
+	n.close(t)
+	n = openNode(t, path, nil, bridge.Config{})
+	defer func() { n.close(t) }()
+	token := pactwire.Identity{UserID: "bob"}
+	n.hold(t, bob)
+	if name := n.bridge.Called("bob", ""); name != "Bob" {
+		t.Errorf("bob is here as %q", name)
+	}
+	for _, c := range []pactwire.Command{say(token, p.ID, "m", "hello"), done(token, p.ID, "c", "")} {
+		if err := n.accept(t, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, checkin := lastCheckin(t, n, p.ID)
+	if err := n.takeBack(t, token, checkin.CheckinID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.service.Act(t.Context(), token, p.ID, pactwire.ActLeave); err != nil {
+		t.Fatal(err)
+	}
+	list := n.told.activities(t, p.ID)
+	if len(list) < 4 {
+		t.Fatalf("%d activities", len(list))
+	}
+	for _, a := range list {
+		if a.UserID == "bob" && a.UserName != "Bob" {
+			t.Errorf("%s of %q", a.Type, a.UserName)
+		}
+	}
+
+	// Who is in no pact has a name in the store alone.
+	ask := pactwire.Command{Kind: pactwire.CommandConnection, Sender: pactwire.Identity{UserID: "dave"}, User: "bob", ReceivedAt: time.Now(),
+		Connection: &pactwire.ConnectionCommand{Action: pactwire.ConnectionRequest}}
+	if err := n.accept(t, ask); err != nil {
+		t.Fatal(err)
+	}
+	if asked, _, err := n.db.ReadNotifications(t.Context(), "bob", pactwire.NotificationQuery{Limit: 1}); err != nil || len(asked) != 1 || asked[0].FromUserName != "Dave" {
+		t.Errorf("%+v %v", asked, err)
+	}
+}
+
 func TestNewNameIsSeenInTheState(t *testing.T) {
 	n := newNode(t)
 	p := pactOf(t, n.service, alice, bob)

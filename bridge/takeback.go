@@ -21,7 +21,9 @@ func (b *Bridge) TakeBack(ctx context.Context, id pactwire.Identity, fn func(Tx)
 		if err := c.touch(id); err != nil {
 			return err
 		}
-		_, err := c.record(&pactwire.Command{Sender: id, Pact: out.Checkin.PactID}, out)
+		by := id
+		by.UserName = c.called(id)
+		_, err := c.record(&pactwire.Command{Sender: by, Pact: out.Checkin.PactID}, out)
 		return err
 	})
 	if err != nil {

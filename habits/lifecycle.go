@@ -243,6 +243,9 @@ func (s *Service) put(tx Tx, p pactwire.Pact, steps []step, now time.Time) (pact
 }
 
 func changes(id pactwire.Identity, p pactwire.Pact, steps []step) []pactwire.Change {
+	if by, _ := p.Member(id.UserID); id.UserName == "" {
+		id.UserName = by.UserName
+	}
 	cs := make([]pactwire.Change, 0, len(steps))
 	for _, st := range steps {
 		if st.kind == "" {

@@ -114,7 +114,7 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 			return
 		}
 		p.spoke.Store(true)
-		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.DisplayName(), p.kind, status)
+		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.UserName, p.kind, status)
 		c.counts.accepted(t.Kind)
 		p.session.Ack(pk.PacketID, pk.FixedHeader.Qos, 0, "")
 		return

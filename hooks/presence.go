@@ -7,7 +7,8 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
-// Presence is told of connections that come, speak and go. None of its methods blocks.
+// Presence is told of connections that come, speak and go, by the name that their token gives, if it gives one. None of its
+// methods blocks.
 type Presence interface {
 	Arrive(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind)
 	Say(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind, status pactwire.PresenceStatus)
@@ -49,7 +50,7 @@ func (h *PresenceHook) arrive(p *peer) {
 	if p == nil || p.session == nil || p.identity.Is(pactwire.RoleOperator) || p.isDevice() || p.arrived.Swap(true) {
 		return
 	}
-	h.tracker.Arrive(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.DisplayName(), p.kind)
+	h.tracker.Arrive(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.UserName, p.kind)
 }
 
 // OnDisconnect implements mqtt.Hook.

@@ -142,14 +142,17 @@ func (s sessions) Open(ctx context.Context, in pactwire.Connecting, conn hooks.C
 }
 
 // presenceHooks tells of connections.
-type presenceHooks struct{ presences }
+type presenceHooks struct {
+	presences
+	called func(u pactwire.UserID, name string) string
+}
 
 func (p presenceHooks) Arrive(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind) {
-	p.presences.Arrive(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind})
+	p.presences.Arrive(presence.Conn{User: u, Name: p.called(u, name), ID: conn, ClientID: clientID, Kind: kind})
 }
 
 func (p presenceHooks) Say(conn uint64, clientID string, u pactwire.UserID, name string, kind pactwire.DeviceKind, status pactwire.PresenceStatus) {
-	p.presences.Say(presence.Conn{User: u, Name: name, ID: conn, ClientID: clientID, Kind: kind}, status)
+	p.presences.Say(presence.Conn{User: u, Name: p.called(u, name), ID: conn, ClientID: clientID, Kind: kind}, status)
 }
 
 func (p presenceHooks) Leave(conn uint64, clientID string, u pactwire.UserID) {

@@ -141,7 +141,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 	cfg, l := n.cfg, n.cfg.Limits
 	ends := hooks.NewSessions(l.SessionExpiry)
 	figures := hooks.NewMetrics(n.reg)
-	who := presenceHooks{n.people}
+	who := presenceHooks{n.people, n.bridge.Called}
 	gate := hooks.NewAuth(hooks.AuthConfig{
 		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
 		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked

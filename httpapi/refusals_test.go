@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -374,8 +373,8 @@ func TestServerListensAndStops(t *testing.T) {
 	}
 
 	other := httpapi.New(httpapi.Config{Addr: s.Addr("http.addr").String()}, f.ports(), slog.New(slog.DiscardHandler), nil)
-	var taken *net.OpError
-	if err := other.Start(t.Context()); !errors.As(err, &taken) || !strings.HasPrefix(err.Error(), "http.addr: ") {
+	want := "http.addr: " + s.Addr("http.addr").String() + " is already in use; stop the program that has it or set another address"
+	if err := other.Start(t.Context()); err == nil || err.Error() != want {
 		t.Errorf("a taken port: %v", err)
 	}
 	client.CloseIdleConnections()

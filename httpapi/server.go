@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,7 @@ func (s *Server) Start(ctx context.Context) error {
 		}
 		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
 		if err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", l.key, err), s.Stop(ctx))
+			return errors.Join(bindError(l.key, l.addr, err), s.Stop(ctx))
 		}
 		r := running{key: l.key, addr: ln.Addr(), done: make(chan struct{}), server: &http.Server{
 			Handler:           l.handler,
@@ -72,6 +73,13 @@ func (s *Server) Start(ctx context.Context) error {
 		}()
 	}
 	return nil
+}
+
+func bindError(key, addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %s is already in use; stop the program that has it or set another address", key, addr)
+	}
+	return fmt.Errorf("%s: cannot listen on %s: %w", key, addr, err)
 }
 
 // Addr is where a listener of that config key listens, nil when it does not.

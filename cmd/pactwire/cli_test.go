@@ -131,7 +131,7 @@ func TestCommandsFromGoalToStreak(t *testing.T) {
 	if got := s.does(t, "why", "mallory", pact); !strings.HasPrefix(got, "mallory may neither read nor send commands: ") {
 		t.Error(got)
 	}
-	if got := s.does(t, "pact", "leave", pact, "--user", "carol"); got != pact+" is active" {
+	if got := s.does(t, "pact", "leave", pact, "--user", "carol"); got != "you left "+pact {
 		t.Error(got)
 	}
 	list := s.does(t, "pact", "list", "--user", "bob")

@@ -29,8 +29,8 @@ type pactCreateCmd struct {
 	clientFlags
 	Goal    string   `arg:"" help:"Id of the habit; see goal create."`
 	Partner []string `help:"Somebody to invite; may be repeated." placeholder:"USER"`
-	Days    int      `help:"How many days it lasts; 0 = the default."`
-	Type    string   `help:"Kind of the pact." placeholder:"TYPE"`
+	Days    int      `help:"How many days it lasts: 7, 14, 30, 60 or 90; 30 when it is left out."`
+	Type    string   `help:"accountability, challenge or support; accountability when it is left out." placeholder:"TYPE"`
 }
 
 // Run implements the command.
@@ -115,7 +115,19 @@ func (c *pactActCmd) Run(ctx context.Context, g *globals, out *output, step acti
 	if err := server.post(ctx, pactPath(c.Pact, "/"+string(step)), nil, &p); err != nil {
 		return err
 	}
-	return c.print(out, p, fmt.Sprintf("%s is %s", p.ID, p.Status))
+	return c.print(out, p, step.done(p))
+}
+
+// done says what the step did. The pact goes on without who declined or left, so its status would read as if nothing had happened.
+func (a action) done(p pactwire.Pact) string {
+	switch pactwire.PactAction(a) {
+	case pactwire.ActDecline:
+		return fmt.Sprintf("you declined %s", p.ID)
+	case pactwire.ActLeave:
+		return fmt.Sprintf("you left %s", p.ID)
+	default:
+		return fmt.Sprintf("%s is %s", p.ID, p.Status)
+	}
 }
 
 // action is the last word of the command that is run.
@@ -137,7 +149,7 @@ func (c *pactRemoveCmd) Run(ctx context.Context, g *globals, out *output) error 
 	if err := server.post(ctx, pactPath(c.Pact, "/remove"), map[string]string{"userId": c.Who}, &p); err != nil {
 		return err
 	}
-	return c.print(out, p, fmt.Sprintf("%s is %s", p.ID, p.Status))
+	return c.print(out, p, fmt.Sprintf("you removed %s from %s", c.Who, p.ID))
 }
 
 type pactListCmd struct {

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -41,6 +42,9 @@ type client struct {
 	closed  chan struct{}
 }
 
+// errRefused is that a client may not hear what it asked for.
+var errRefused = errors.New("the server refused")
+
 // open connects, subscribes with QoS 1 and returns after SUBACK.
 func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, filters ...string) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -77,7 +81,7 @@ func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, 
 		for i, code := range codes {
 			if code > 2 {
 				c.end()
-				return nil, fmt.Errorf("client %s: the server refused %s with 0x%02X", o.ClientID, filters[i], code)
+				return nil, fmt.Errorf("client %s: %w %s with 0x%02X", o.ClientID, errRefused, filters[i], code)
 			}
 		}
 		return c, nil

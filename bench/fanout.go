@@ -81,6 +81,9 @@ func (b *Fanout) Run(ctx context.Context) (FanoutReport, error) {
 	clients, err := b.Target.openAll(ctx, b.Subscribers, func(ctx context.Context, i int) (*client, error) {
 		return open(ctx, i, topic)
 	}, phase(b.Progress, "connect"))
+	if errors.Is(err, errRefused) {
+		return out, fmt.Errorf("%w: start it with --set lab.enabled=true", err)
+	}
 	if err != nil {
 		return out, err
 	}

@@ -38,6 +38,12 @@ const benchTTL = 24 * time.Hour
 
 // Run implements the command.
 func (c *benchPrepareCmd) Run(ctx context.Context, g *globals, out *output) error {
+	if c.Pacts < 1 {
+		return usagef("--pacts %d: make one at least", c.Pacts)
+	}
+	if c.Members < 2 || c.Members > pactwire.MaxMembers {
+		return usagef("--members %d: a pact has 2 to %d", c.Members, pactwire.MaxMembers)
+	}
 	loaded, err := g.load()
 	if err != nil {
 		return err

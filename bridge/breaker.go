@@ -12,7 +12,14 @@ import (
 const (
 	breakAfter = 5               // failures in a row, of more than one person, open the breaker
 	probeEvery = 3 * time.Second // while it is open
+
+	askEvery  = 3 * time.Second // whether the service is there, and for so long at most
+	awayAfter = 2               // such questions in a row without an answer
+	failedFor = time.Minute     // that calls failed says something; who is waiting calls again sooner than that
 )
+
+// nobodysPact is asked for to see whether the service is there: an id that none makes.
+const nobodysPact pactwire.PactID = "is-anybody-there"
 
 // breaker holds calls back after failures in a row, and lets one through at a time to see whether the service is back. It
 // opens only when the calls of more than one person failed: what the service cannot do for one must not keep others
@@ -24,6 +31,10 @@ type breaker struct {
 	many   bool            // another person's failed too
 	misled bool            // the last failure is our own configuration's fault
 	cause  error
+	at     time.Time     // of the last failure
+	away   int           // questions in a row without an answer
+	silent error         // to the last of those
+	astray bool          // which is our own configuration's fault
 	probe  time.Time     // when the next call may be tried, while open
 	closed chan struct{} // closed and replaced when the breaker closes
 }
@@ -34,13 +45,44 @@ func newBreaker() *breaker { return &breaker{closed: make(chan struct{})} }
 func (k *breaker) state() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	misled, away, cause := k.misled, k.failed >= breakAfter, k.cause
+	if time.Since(k.at) > failedFor {
+		misled, away = false, false // nobody calls any more
+	}
+	if !misled && !away {
+		misled, away, cause = k.astray, k.away >= awayAfter, k.silent
+	}
 	switch {
-	case k.misled:
-		return errors.Join(errors.New("the habits-service does not accept our credentials, or is none: look at habits.url and habits.secret"), k.cause)
-	case k.failed >= breakAfter:
-		return errors.Join(errors.New("the habits-service does not answer; check-ins are kept and retried"), k.cause)
+	case misled:
+		return errors.Join(errors.New("the habits-service does not accept our credentials, or is none: look at habits.url and habits.secret"), cause)
+	case away:
+		return errors.Join(errors.New("the habits-service does not answer; check-ins are kept and retried"), cause)
 	}
 	return nil
+}
+
+// ask asks the service all the time whether it is there, so that this is known also while nobody checks in. It has no say in
+// whether calls are held back: who answers a question need not be able to write.
+func (w *worker) ask() {
+	for pause(w.b.ctx, askEvery) {
+		ctx, cancel := context.WithTimeout(w.b.ctx, min(askEvery, w.b.cfg.Timeout))
+		_, err := w.b.habits.Pact(ctx, nobodysPact)
+		cancel()
+		if _, asked := w.b.cfg.RetryAfter(err); asked || err != nil && isFinal(err) {
+			err = nil // it has spoken
+		}
+		w.breaker.answered(err, err != nil && w.b.cfg.Misconfigured(err))
+	}
+}
+
+// answered notes whether a question was answered.
+func (k *breaker) answered(err error, astray bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.away++; err == nil {
+		k.away = 0
+	}
+	k.silent, k.astray = err, astray
 }
 
 // held reports whether calls are held back. Under k.mu.
@@ -107,7 +149,7 @@ func (k *breaker) fail(u pactwire.UserID, err error, misled bool) {
 		k.who = u
 	}
 	k.many = k.many || k.who != u
-	k.cause, k.misled = err, misled
+	k.cause, k.misled, k.at = err, misled, time.Now()
 	if !before && k.held() {
 		k.probe = time.Now().Add(probeEvery)
 	}

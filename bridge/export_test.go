@@ -6,6 +6,9 @@ import (
 	"github.com/pactwire/pactwire"
 )
 
+// NobodysPact is asked for to see whether a remote service is there.
+const NobodysPact = nobodysPact
+
 // Reading begins a reading of a remote service; what it returns records what was read.
 func (b *Bridge) Reading() func(ctx context.Context, p pactwire.Pact) error {
 	read := b.members.begin()

@@ -83,7 +83,9 @@ func (s *script) Checkin(ctx context.Context, tx bridge.Tx, req pactwire.Checkin
 func (s *script) Pact(_ context.Context, id pactwire.PactID) (pactwire.Pact, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reads++
+	if id != bridge.NobodysPact {
+		s.reads++
+	}
 	if s.down {
 		return pactwire.Pact{}, errDown
 	}
@@ -306,6 +308,38 @@ func TestFirstRetryWithinASecondThenDoublingToFifteen(t *testing.T) {
 		if len(calls) < 8 || len(calls) > 14 {
 			t.Errorf("%d attempts in 90 s", len(calls))
 		}
+	})
+}
+
+// TestHealthSaysThatTheServiceIsAwayThoughNobodyCalls: nor does one unanswered question make it so.
+func TestHealthSaysThatTheServiceIsAwayThoughNobodyCalls(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		says := func(what string, away bool) {
+			t.Helper()
+			if causes := n.bridge.Health(); (len(causes) == 1) != away || away && (causes[0].Name != "habits" || !causes[0].Degraded) {
+				t.Errorf("%s: %v", what, causes)
+			}
+		}
+		wait(time.Minute)
+		says("at first", false)
+		s.set(func() { s.down = true })
+		wait(3 * time.Second)
+		says("after one question", false)
+		wait(7 * time.Second)
+		says("ten seconds down", true)
+		wait(time.Hour)
+		says("an hour down", true)
+		s.set(func() { s.down = false })
+		wait(5 * time.Second)
+		says("back", false)
+		s.answer = func(context.Context, pactwire.CheckinRequest) error { return errDown } // it answers questions alone
+		n.hold(t, alice)
+		if err := n.accept(t, done(alice, "p1", "", "")); err != nil {
+			t.Fatal(err)
+		}
+		wait(5 * time.Minute)
+		says("check-ins fail", true)
 	})
 }
 

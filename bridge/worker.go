@@ -91,6 +91,7 @@ func (w *worker) start(ctx context.Context) error {
 		w.tasks.Go(w.scan)
 	}
 	w.tasks.Go(w.tell)
+	w.tasks.Go(w.ask)
 	nudge(w.scans)
 	nudge(w.tells)
 	return nil

@@ -149,7 +149,7 @@ func (c *pactRemoveCmd) Run(ctx context.Context, g *globals, out *output) error 
 	if err := server.post(ctx, pactPath(c.Pact, "/remove"), map[string]string{"userId": c.Who}, &p); err != nil {
 		return err
 	}
-	return c.print(out, p, fmt.Sprintf("you removed %s from %s", c.Who, p.ID))
+	return c.print(out, p, fmt.Sprintf("you removed %s from %s, which is %s", c.Who, p.ID, p.Status))
 }
 
 type pactListCmd struct {

@@ -26,7 +26,7 @@ func TestStepsSayWhatTheyDid(t *testing.T) {
 	}
 	other := s.does(t, "pact", "create", goal, "--partner", "bob", "--user", "alice")
 	s.does(t, "pact", "accept", other, "--user", "bob")
-	if got := s.does(t, "pact", "remove", other, "bob", "--user", "alice"); got != "you removed bob from "+other {
+	if got := s.does(t, "pact", "remove", other, "bob", "--user", "alice"); got != "you removed bob from "+other+", which is abandoned" {
 		t.Error(got)
 	}
 }

@@ -32,10 +32,10 @@ func (op *operation) social(cmd *pactwire.Command) (pactwire.CommandDone, error)
 // decide says what can be said before the transaction: whether the sender, who is held by Ensure, may speak to the pact or
 // person at all, and what needs reads of the log, which are the sender's own goroutine's business.
 func (b *Bridge) decide(ctx context.Context, cmd *pactwire.Command) error {
+	if cmd.Sender.Is(pactwire.RoleOperator) && cmd.Kind != pactwire.CommandNotification { // a read mark reaches nobody else
+		return pactwire.Errorf(pactwire.Denied, "operators read; they write to nobody")
+	}
 	if cmd.User != "" {
-		if cmd.Sender.Is(pactwire.RoleOperator) {
-			return pactwire.Errorf(pactwire.Denied, "operators read; they write to nobody")
-		}
 		return nil
 	}
 	if err := b.members.CanCommand(ctx, cmd.Sender.UserID, cmd.Pact); err != nil {

@@ -327,9 +327,21 @@ func TestPromise5NobodyLearnsByADirectMessageWhoIsThere(t *testing.T) {
 	n.refused(t, write(alice, "bob", "hi"), pactwire.Denied, "")
 	n.must(t, step(bob, "alice", pactwire.ConnectionAccept))
 	n.must(t, write(alice, "bob", "hi"))
+}
+
+// TestOperatorsPublishNothing whichever way they come; over MQTT the topic's rules say so. What they have read is their own business.
+func TestOperatorsPublishNothing(t *testing.T) {
+	n := newNode(t)
+	p := pactOf(t, n.service, alice, bob)
+	checkin := n.checkedIn(t, bob, p.ID)
 	operator := alice
 	operator.Roles = pactwire.RoleOperator
-	n.refused(t, write(operator, "bob", "hi"), pactwire.Denied, "")
+	for _, c := range []pactwire.Command{write(operator, "bob", "hi"), step(operator, "bob", pactwire.ConnectionRequest), say(operator, p.ID, "", "hi"),
+		done(operator, p.ID, "", ""), celebrate(operator, p.ID, "", checkin), encourage(operator, p.ID, "", "bob")} {
+		n.refused(t, c, pactwire.Denied, "")
+	}
+	n.must(t, pactwire.Command{Kind: pactwire.CommandNotification, Sender: operator, User: "alice", ReceivedAt: time.Now(),
+		Notification: &pactwire.NotificationCommand{All: true}})
 }
 
 func TestBlockedPersonReachesNobodyWhoBlockedThem(t *testing.T) {

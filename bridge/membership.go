@@ -303,6 +303,20 @@ func (m *Membership) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
 	return pact != nil && pact.CanRead(u, time.Now())
 }
 
+// Stale reports whether what is known of u, who is held by Ensure, is too old for anything new: no command, and no subscription.
+// What was subscribed before goes on.
+func (m *Membership) Stale(u pactwire.UserID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.stale(u)
+}
+
+// stale is Stale under m.mu.
+func (m *Membership) stale(u pactwire.UserID) bool {
+	h := m.users[u]
+	return m.cfg.Remote && h != nil && time.Since(h.readAt) > m.cfg.Stale
+}
+
 // CanCommand is nil when u, who is held by Ensure, may command p now; else Denied, Conflict for a pact that has ended, or
 // Unavailable. Of a remote service a pact that is not known is read.
 func (m *Membership) CanCommand(ctx context.Context, u pactwire.UserID, p pactwire.PactID) error {
@@ -311,10 +325,7 @@ func (m *Membership) CanCommand(ctx context.Context, u pactwire.UserID, p pactwi
 	if v := m.known[p]; v != nil {
 		pact = v.pact
 	}
-	stale := false
-	if h := m.users[u]; h != nil && m.cfg.Remote {
-		stale = time.Since(h.readAt) > m.cfg.Stale
-	}
+	stale := m.stale(u)
 	m.mu.RUnlock()
 	if stale {
 		return errStale

@@ -33,7 +33,13 @@ func TestPromise5MembershipOutlivesAnOutageOfTheService(t *testing.T) {
 		if err := n.accept(t, done(alice, "p9", "", "")); pactwire.CodeOf(err) != pactwire.Unavailable {
 			t.Errorf("a pact that was never read: %v", err)
 		}
+		if n.members.Stale("alice") {
+			t.Error("too old after half an hour")
+		}
 		wait(31 * time.Minute)
+		if !n.members.Stale("bob") || !n.members.CanRead("bob", "p1") {
+			t.Error("after an hour nobody subscribes anew, and who has subscribed goes on")
+		}
 		if err := n.accept(t, done(bob, p.ID, "", "")); pactwire.CodeOf(err) != pactwire.Unavailable {
 			t.Errorf("after an hour: %v", err)
 		}

@@ -54,6 +54,8 @@ type Access interface {
 	Release(u pactwire.UserID)
 	// CanRead reports whether u may read p now.
 	CanRead(u pactwire.UserID, p pactwire.PactID) bool
+	// Stale reports whether what is known of u's pacts is too old to subscribe by.
+	Stale(u pactwire.UserID) bool
 	// Pacts are the pacts that u may read now, with where each member's own story starts.
 	Pacts(u pactwire.UserID) []pactwire.Membership
 	// Readers calls f for each user that may read p now and is held by Ensure, until f returns false.

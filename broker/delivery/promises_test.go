@@ -43,6 +43,32 @@ func TestPromise5OutsidersReceiveNothing(t *testing.T) {
 	})
 }
 
+// TestPromise5NobodySubscribesByWhatIsTooOld while feeds that are open go on.
+func TestPromise5NobodySubscribesByWhatIsTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		alice, end, _ := connect(t, h, user("alice"))
+		subscribe(t, alice, 1, "pacts/p/activity")
+		w.stale.Store(true)
+		codes := subscribe(t, alice, 1, "pacts/p/state", "pacts/+/activity", "pacts/p/activity", "users/alice/inbox", "pacts/q/activity")
+		if want := []byte{0x80, 0x80, 0x80, 1, 0x87}; !bytes.Equal(codes, want) {
+			t.Errorf("codes %x, want %x", codes, want)
+		}
+		h.Publish(w.commit(feed))
+		synctest.Wait()
+		if got := seqs(t, end.take()); !slices.Equal(got, upTo(1)) {
+			t.Errorf("alice received %v", got)
+		}
+		w.stale.Store(false)
+		if codes := subscribe(t, alice, 1, "pacts/+/activity"); !bytes.Equal(codes, []byte{1}) {
+			t.Errorf("codes %x", codes)
+		}
+	})
+}
+
 func TestPromise5WhoLeavesReceivesNothingMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

@@ -76,6 +76,8 @@ func (c *Client) subscribe(s pactwire.Subscription) byte {
 		return noSharing
 	case !c.may(filter, verdict):
 		return notAuthorized
+	case (filter.Pact() != "" || filter.AllPacts()) && !c.operator && c.hub.access.Stale(c.key.User):
+		return unspecified
 	}
 	sub := subscription{filter: filter, SessionFilter: pactwire.SessionFilter{Filter: s.Filter, QoS: min(s.QoS, 1),
 		Identifier: s.Identifier, RetainHandling: s.RetainHandling, NoLocal: s.NoLocal, RetainAsPub: s.RetainAsPublished}}

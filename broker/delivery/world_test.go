@@ -33,6 +33,7 @@ type world struct {
 	unread   pactwire.PactID                                      // whose presence cannot be read
 	reads    int                                                  // of the log
 	saves    int
+	stale    atomic.Bool                           // what Stale says
 	asked    atomic.Pointer[func(pactwire.PactID)] // called by CanRead
 	slow     chan struct{}                         // sessions are read once it is closed; nil = at once
 	expired  []pactwire.SessionKey                 // by ExpireSessions
@@ -220,6 +221,8 @@ func (w *world) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
 	_, ok := w.members[p][u]
 	return ok
 }
+
+func (w *world) Stale(pactwire.UserID) bool { return w.stale.Load() }
 
 func (w *world) Pacts(u pactwire.UserID) (list []pactwire.Membership) {
 	w.mu.Lock()

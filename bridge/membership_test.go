@@ -54,6 +54,26 @@ func TestPromise5MembershipOutlivesAnOutageOfTheService(t *testing.T) {
 	})
 }
 
+// TestWhatIsRecordedIsDone: a reading that nothing came between is not made again, nor waited for.
+func TestWhatIsRecordedIsDone(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, alice)
+		wait(time.Second)
+		for range 8 { // the pause would be a random one
+			s.set(func() {
+				p := s.pacts["p1"]
+				p.HabitName += "!"
+				s.pacts["p1"] = p
+			})
+			began := time.Now()
+			if err := n.bridge.Refresh(t.Context(), "p1"); err != nil || time.Since(began) > 0 {
+				t.Fatalf("took %s: %v", time.Since(began), err)
+			}
+		}
+	})
+}
+
 func TestChangesElsewhereAreSeenInTheBackground(t *testing.T) {
 	p := activePact("p1", "g1", alice, bob)
 	s := newScript(p)

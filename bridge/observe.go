@@ -202,6 +202,9 @@ func (b *Bridge) sawAll(ctx context.Context, pacts []pactwire.Pact, read reading
 		if err != nil {
 			return err
 		}
+		if len(unclear) == 0 {
+			return failed
+		}
 	}
 	return errors.Join(failed, errUnclear)
 }

@@ -76,9 +76,8 @@ type outcome struct {
 	journal int64 // its number in the journal, while it waits for the habits-service
 }
 
-// operation decides what can be decided without the store. All commands have one sender and are about one pact
-// or person. On success the
-// caller releases the operation in the end.
+// operation decides what can be decided without the store. All commands have one sender and are about one pact or person. On
+// success the caller releases the operation in the end.
 func (b *Bridge) operation(ctx context.Context, cmds []pactwire.Command) (*operation, error) {
 	sender := cmds[0].Sender.UserID
 	if err := b.members.Ensure(ctx, sender); err != nil {
@@ -270,7 +269,7 @@ type storedAnswer struct {
 // again answers a command that was accepted before: with its first answer, marked as a duplicate, or, while that is not
 // there, not at all: it will come.
 func (op *operation) again(cmd *pactwire.Command, res *outcome, rec pactwire.CommandRecord) error {
-	op.bridge.metrics.duplicates.Inc()
+	op.repeats++
 	if rec.Answer == nil {
 		res.journal = rec.ID
 		return nil

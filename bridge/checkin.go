@@ -49,7 +49,7 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 	logged := pactwire.CheckinLogged{Checkin: res.Checkin, StreakUpdate: res.Streak, AchievementsUnlocked: res.Achievements,
 		Duplicate: res.Duplicate}
 	if res.Duplicate {
-		c.b.metrics.duplicates.Inc()
+		c.repeats++
 		return logged, nil
 	}
 	data := pactwire.CheckinData{CheckinID: res.Checkin.ID, HabitGoalID: res.Checkin.HabitGoalID, HabitName: res.HabitName,

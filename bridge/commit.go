@@ -21,6 +21,7 @@ type commit struct {
 	met     []meeting           // who has become connected
 	unclear []pactwire.PactID   // of which another node has recorded a reading that may be newer
 	types   []pactwire.ActivityType
+	repeats int            // commands that had been done before
 	undo    []func()       // what this run changed in memory, should it fail
 	after   []func() error // events that follow the answer, as a milestone follows its check-in
 
@@ -141,6 +142,7 @@ func (c *commit) publish() {
 	}
 	c.known()
 	c.tellPeers()
+	c.b.metrics.duplicates.Add(float64(c.repeats))
 	for _, t := range c.types {
 		c.b.metrics.recorded.WithLabelValues(string(t)).Inc()
 	}

@@ -2,10 +2,13 @@ package bridge_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
@@ -65,6 +68,31 @@ func (b *batch) refused() <-chan error {
 			}
 			return nil, pactwire.Errorf(pactwire.NotFound, "there is no such thing")
 		})
+	})
+}
+
+// TestARepeatedCommandIsCountedOnce although its transaction begins anew.
+func TestARepeatedCommandIsCountedOnce(t *testing.T) {
+	embeddedInBubble(t, func(t *testing.T, n *node) {
+		p := pactOf(t, n.service, alice, bob)
+		n.hold(t, alice)
+		for _, key := range []string{"k", ""} {
+			if err := n.accept(t, done(alice, p.ID, key, "x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := testutil.ToFloat64(n.bridge.Duplicates())
+		b := newBatch(t, n)
+		repeated := b.add(func() error { return n.accept(t, done(alice, p.ID, "k", "x")) })
+		unnamed := b.add(func() error { return n.accept(t, done(alice, p.ID, "", "x")) })
+		b.refused()
+		close(b.release)
+		if err := errors.Join(<-repeated, <-unnamed); err != nil {
+			t.Fatal(err)
+		}
+		if got := testutil.ToFloat64(n.bridge.Duplicates()) - before; got != 2 {
+			t.Errorf("%v are counted", got)
+		}
 	})
 }
 

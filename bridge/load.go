@@ -217,7 +217,6 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 			if h == nil {
 				h = &holding{pacts: make(map[pactwire.PactID]pactwire.Seq)}
 				m.users[u] = h
-				m.idle[u] = struct{}{}
 			}
 			m.know(u, h, list, since[u], read)
 			if m.cfg.Remote {
@@ -228,7 +227,9 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 			close(l.done)
 			continue
 		} // else what was read before is valid while the service is down
-		m.hold(u, h, l.refs)
+		if m.hold(u, h, l.refs); h.refs == 0 {
+			m.rest(u) // nobody waits any more
+		}
 		close(l.done)
 	}
 	return seen

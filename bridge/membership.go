@@ -121,6 +121,11 @@ func (m *Membership) Release(u pactwire.UserID) {
 	if h.refs--; h.refs > 0 {
 		return
 	}
+	m.rest(u)
+}
+
+// rest keeps a user known who is not held, in the place of another when there are too many. Under m.mu.
+func (m *Membership) rest(u pactwire.UserID) {
 	m.idle[u] = struct{}{}
 	if len(m.idle) > idleUsers {
 		for other := range m.idle {

@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -52,6 +53,30 @@ func TestPromise5MembershipOutlivesAnOutageOfTheService(t *testing.T) {
 			t.Errorf("the service is back: %v", err)
 		}
 	})
+}
+
+// TestWhoHasStoppedWaitingCountsAmongTheIdle when their pacts come in the end.
+func TestWhoHasStoppedWaitingCountsAmongTheIdle(t *testing.T) {
+	inBubble(t, newScript(), bridge.Config{}, func(t *testing.T, n *node) {
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for i := range bridge.IdleUsers + 100 {
+			if err := n.members.Ensure(gone, pactwire.UserID(fmt.Sprint("u", i))); err == nil {
+				n.members.Release(pactwire.UserID(fmt.Sprint("u", i)))
+			}
+		}
+		wait(time.Second)
+		if got := n.members.Idle(); got == 0 || got > bridge.IdleUsers {
+			t.Errorf("%d idle users are known", got)
+		}
+	})
+}
+
+func TestReadingsOfManyPactsAreForgottenInTime(t *testing.T) {
+	held, last, asked := bridge.Notices(bridge.NoticesHeld + 100)
+	if held > bridge.NoticesHeld || !last || !asked {
+		t.Errorf("%d are held; the last one: %v; what was asked for: %v", held, last, asked)
+	}
 }
 
 // TestWhatIsRecordedIsDone: a reading that nothing came between is not made again, nor waited for.

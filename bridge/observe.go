@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -16,7 +15,8 @@ import (
 // A remote habits-service does not tell what happens to pacts, or tells it only by a webhook. What is read of it, whenever
 // it is read, is compared with what was read before, and the difference is recorded as if it had been reported.
 
-// noticesHeld bounds the pacts whose last reading is remembered; then those are forgotten that were read some time ago.
+// noticesHeld bounds the pacts whose last reading is remembered; then those are forgotten that were not asked for of late. Of those
+// the store tells, when they are read again, what was recorded.
 const noticesHeld = 100_000
 
 // notices remembers of each pact what was recorded last: so that a reading that says the same costs no transaction, and one
@@ -27,6 +27,7 @@ const noticesHeld = 100_000
 type notices struct {
 	mu      sync.Mutex
 	last    map[pactwire.PactID]notice
+	older   map[pactwire.PactID]notice // what last was, until it was half of what is held
 	running map[pactwire.PactID]notice // of the transaction under way
 }
 
@@ -58,7 +59,7 @@ func (n *notices) same(p *pactwire.Pact) bool {
 	if _, changing := n.running[p.ID]; changing {
 		return false // how that ends is not known
 	}
-	last, ok := n.last[p.ID]
+	last, ok := n.known(p.ID)
 	return ok && last.print == print
 }
 
@@ -68,7 +69,7 @@ func (n *notices) follows(p pactwire.PactID, read reading) uint64 {
 	defer n.mu.Unlock()
 	known, running := n.running[p]
 	if !running {
-		known = n.last[p]
+		known, _ = n.known(p)
 	}
 	if read.n <= known.since.n {
 		return noRevision
@@ -121,17 +122,22 @@ func (n *notices) keep(p pactwire.PactID) {
 
 // put makes a notice the last one. Under n.mu.
 func (n *notices) put(p pactwire.PactID, now notice) {
-	if n.last == nil {
-		n.last = make(map[pactwire.PactID]notice)
-	}
-	if len(n.last) >= noticesHeld {
-		for id, x := range n.last {
-			if time.Since(x.since.at) > time.Minute {
-				delete(n.last, id)
-			}
-		}
+	if n.last == nil || len(n.last) >= noticesHeld/2 {
+		n.older, n.last = n.last, make(map[pactwire.PactID]notice)
 	}
 	n.last[p] = now
+}
+
+// known is what was recorded last of a pact, as far as it is remembered. Under n.mu.
+func (n *notices) known(p pactwire.PactID) (notice, bool) {
+	if x, ok := n.last[p]; ok {
+		return x, true
+	}
+	x, ok := n.older[p]
+	if ok {
+		n.put(p, x)
+	}
+	return x, ok
 }
 
 // clear forgets what a transaction noted that was undone.

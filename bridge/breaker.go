@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 const (
@@ -64,7 +65,7 @@ func (k *breaker) state() error {
 // ask asks the service all the time whether it is there, so that this is known also while nobody checks in. It has no say in
 // whether calls are held back: who answers a question need not be able to write.
 func (w *worker) ask() {
-	for pause(w.b.ctx, askEvery) {
+	for pace.Pause(w.b.ctx, askEvery) {
 		ctx, cancel := context.WithTimeout(w.b.ctx, min(askEvery, w.b.cfg.Timeout))
 		_, err := w.b.habits.Pact(ctx, nobodysPact)
 		cancel()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Peers are the other nodes of a shared store, who are told what their views of membership lack. Nothing here blocks.
@@ -37,7 +38,7 @@ const (
 
 // comeApart pauses before a reading that is not the first, and reports whether to go on.
 func comeApart(ctx context.Context, n int) bool {
-	return n == 0 || pause(ctx, rand.N(firstPause<<n))
+	return n == 0 || pace.Pause(ctx, rand.N(firstPause<<n))
 }
 
 func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {

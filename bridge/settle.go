@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // settle records what a command came to, once, and tells everyone. The store may be away; it is tried until it is back.
@@ -12,7 +13,7 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 	if refusal == nil {
 		// The activity goes to every active pact of that person and habit, so these must be known, connected or not.
 		for w.b.members.Ensure(ctx, rec.User) != nil {
-			if !pause(ctx, firstRetry) {
+			if !pace.Pause(ctx, firstRetry) {
 				return false
 			}
 		}
@@ -31,7 +32,7 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 			return false
 		}
 		w.b.log.Warn("record the outcome", "command", rec.ID, "error", err)
-		if !pause(ctx, firstRetry) {
+		if !pace.Pause(ctx, firstRetry) {
 			return false
 		}
 	}

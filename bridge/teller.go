@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // tellPage bounds the pending commands that are read at once to tell their senders.
@@ -20,7 +21,7 @@ func (w *worker) tell() {
 	for cursor := int64(0); ctx.Err() == nil; {
 		recs, err := w.b.store.PendingCommands(ctx, cursor, tellPage)
 		if err != nil {
-			pause(ctx, firstRetry)
+			pace.Pause(ctx, firstRetry)
 			continue
 		}
 		if len(recs) == 0 {
@@ -29,7 +30,7 @@ func (w *worker) tell() {
 		}
 		for i := range recs {
 			if wait := time.Until(recs[i].AcceptedAt.Add(w.b.cfg.Told)); wait > 0 {
-				pause(ctx, min(wait, w.b.cfg.Told))
+				pace.Pause(ctx, min(wait, w.b.cfg.Told))
 				if wait <= w.b.cfg.Told {
 					break // and look again what is still without an answer
 				} // else a clock that was ahead said when it was accepted; nobody waits until then
@@ -50,7 +51,7 @@ func (w *worker) rest(ctx context.Context, cursor int64) int64 {
 		}
 		return cursor
 	}
-	pause(ctx, w.b.cfg.Told/2)
+	pace.Pause(ctx, w.b.cfg.Told/2)
 	w.rests++
 	if w.rests%tellAgain == 0 {
 		return 0

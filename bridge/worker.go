@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Calls of the habits-service and their retries.
@@ -166,7 +167,7 @@ func (w *worker) scan() {
 			}
 			recs, err := w.b.store.PendingCommands(ctx, cursor, scanPage)
 			if err != nil {
-				if !pause(ctx, firstRetry) {
+				if !pace.Pause(ctx, firstRetry) {
 					return
 				}
 				continue
@@ -196,13 +197,13 @@ func (w *worker) run(u pactwire.UserID, l *lane) {
 	for after := int64(0); ctx.Err() == nil; {
 		recs, err := w.b.store.PendingCommandsOf(ctx, u, after, lanePage)
 		if err != nil {
-			pause(ctx, firstRetry)
+			pace.Pause(ctx, firstRetry)
 			continue
 		}
 		if len(recs) > 0 && w.b.cfg.Turns != nil {
 			fresh, ok := w.takeTurn(ctx, u, l)
 			if !ok {
-				pause(ctx, turnRetry)
+				pace.Pause(ctx, turnRetry)
 			}
 			if fresh || !ok { // another node may have done what was read
 				after = 0
@@ -233,21 +234,6 @@ func (w *worker) run(u pactwire.UserID, l *lane) {
 	}
 }
 
-// pause waits; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // do calls the habits-service for one command until there is an answer that stands, and records it. It reports false when
 // the bridge is stopping, or the turn was lost; the command then stays in the journal.
 func (w *worker) do(ctx context.Context, l *lane, rec *pactwire.CommandRecord) bool {
@@ -259,7 +245,7 @@ func (w *worker) do(ctx context.Context, l *lane, rec *pactwire.CommandRecord) b
 	}
 	patience, cancel := context.WithDeadline(ctx, rec.AcceptedAt.Add(w.b.cfg.GiveUp))
 	defer cancel()
-	pause(patience, min(time.Until(rec.NextAt), longestAsked))
+	pace.Pause(patience, min(time.Until(rec.NextAt), longestAsked))
 	for attempt := rec.Attempts; w.mine(l) && w.breaker.enter(patience); attempt++ {
 		res, err := w.call(ctx, req.Call)
 		if ctx.Err() != nil {
@@ -271,7 +257,7 @@ func (w *worker) do(ctx context.Context, l *lane, rec *pactwire.CommandRecord) b
 		}
 		w.retries.Inc()
 		w.b.log.Debug("habits-service", "command", rec.ID, "attempt", attempt, "error", err)
-		pause(patience, w.failed(ctx, rec, attempt, err))
+		pace.Pause(patience, w.failed(ctx, rec, attempt, err))
 	}
 	if ctx.Err() != nil || !w.mine(l) {
 		return false
@@ -343,7 +329,7 @@ func (w *worker) idle(ctx context.Context, u pactwire.UserID, most time.Duration
 			if err == nil && len(recs) == 0 {
 				return nil
 			}
-			pause(ctx, turnRetry)
+			pace.Pause(ctx, turnRetry)
 		}
 		return errUnderWay
 	}

@@ -2,6 +2,7 @@ package habits
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -139,7 +140,7 @@ func achievements(raw []json.RawMessage) []string {
 				Name, Type, ID looseText
 			}
 			if json.Unmarshal(b, &obj) == nil {
-				name = firstOf(obj.Name, obj.Type, obj.ID)
+				name = cmp.Or(obj.Name, obj.Type, obj.ID)
 			}
 		}
 		if name != "" {
@@ -147,16 +148,6 @@ func achievements(raw []json.RawMessage) []string {
 		}
 	}
 	return out
-}
-
-func firstOf[T comparable](vs ...T) T {
-	var zero T
-	for _, v := range vs {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
 }
 
 // pactReply is a pact as we read it.
@@ -195,9 +186,9 @@ func (r pactReply) pact() (p pactwire.Pact, ok bool) {
 	g := r.HabitGoal.v
 	p = pactwire.Pact{
 		ID: pactwire.PactID(r.ID), Status: pactwire.PactStatus(r.Status), PactType: string(r.PactType),
-		HabitGoalID: pactwire.GoalID(firstOf(r.HabitGoalID, g.ID)), CreatorUserID: pactwire.UserID(r.CreatorUserID),
-		HabitName:    clip(firstOf(r.HabitName, r.HabitGoalName, g.Name), maxName),
-		HabitEmoji:   clip(firstOf(r.HabitEmoji, r.HabitGoalEmoji, g.Emoji), maxEmoji),
+		HabitGoalID: pactwire.GoalID(cmp.Or(r.HabitGoalID, g.ID)), CreatorUserID: pactwire.UserID(r.CreatorUserID),
+		HabitName:    clip(cmp.Or(r.HabitName, r.HabitGoalName, g.Name), maxName),
+		HabitEmoji:   clip(cmp.Or(r.HabitEmoji, r.HabitGoalEmoji, g.Emoji), maxEmoji),
 		DurationDays: r.DurationDays.v, StartDate: r.StartDate.ptr(), EndDate: r.EndDate.ptr(), EndedAt: r.EndedAt.ptr(),
 		EndReason: string(r.EndReason), CreatedAt: pactwire.Time(r.CreatedAt),
 	}

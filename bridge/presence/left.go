@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // Bury speaks for nodes that can do so no more: whom they held is not there any longer, unless another node says otherwise.
@@ -109,7 +110,7 @@ func (s *Shared) sweeps(ctx context.Context) {
 			if wait <= 0 {
 				break
 			}
-			if !pause(ctx, wait) {
+			if !pace.Pause(ctx, wait) {
 				return
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // speak is the one goroutine that says what has changed here, and announces what that has changed.
@@ -239,7 +240,7 @@ func (s *Shared) save(ctx context.Context) {
 			return
 		case <-s.wakeSave:
 		}
-		if !pause(ctx, s.cfg.Flush) {
+		if !pace.Pause(ctx, s.cfg.Flush) {
 			return
 		}
 		err := s.saveDirty(ctx)
@@ -288,16 +289,5 @@ func (s *Shared) saveDirty(ctx context.Context) error {
 		}
 		s.mu.Unlock()
 		return fmt.Errorf("save the presence of %d people: %w", len(rows), err)
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -66,16 +67,7 @@ func told(payload []byte) (s story) {
 }
 
 func (s story) pact() pactwire.PactID {
-	return firstOf(s.PactID, s.Data.PactID, s.Data.Pact.ID, s.Data.Celebration.PactID, s.Data.Encouragement.PactID)
-}
-
-func firstOf[T ~string](list ...T) T {
-	for _, v := range list {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
+	return cmp.Or(s.PactID, s.Data.PactID, s.Data.Pact.ID, s.Data.Celebration.PactID, s.Data.Encouragement.PactID)
 }
 
 // phrases are one language's words. {name} {habit} {days} {count} stand for what they say.
@@ -145,17 +137,17 @@ func words(locale string, j pactwire.PushJob) (title, text string) {
 		days = d.StreakUpdate.After
 	}
 	say := strings.NewReplacer(
-		"{name}", firstOf(s.UserName, d.FromUserName, d.Message.FromUserName, p.someone),
-		"{habit}", firstOf(d.HabitName, d.Pact.HabitName, p.aHabit),
+		"{name}", cmp.Or(s.UserName, d.FromUserName, d.Message.FromUserName, p.someone),
+		"{habit}", cmp.Or(d.HabitName, d.Pact.HabitName, p.aHabit),
 		"{days}", strconv.Itoa(days),
 	).Replace
-	message := firstOf(d.Message.Text, d.Encouragement.Message)
+	message := cmp.Or(d.Message.Text, d.Encouragement.Message)
 	switch j.Kind {
 	case pactwire.PushCelebration:
-		title, text = p.celebration, firstOf(message, say(p.celebrationText))
+		title, text = p.celebration, cmp.Or(message, say(p.celebrationText))
 	case pactwire.PushEncouragement:
-		emoji := firstOf(d.Emoji, d.Encouragement.Emoji)
-		title, text = p.encouragement, firstOf(strings.TrimSpace(emoji+" "+message), say(p.encouragementText))
+		emoji := cmp.Or(d.Emoji, d.Encouragement.Emoji)
+		title, text = p.encouragement, cmp.Or(strings.TrimSpace(emoji+" "+message), say(p.encouragementText))
 	case pactwire.PushCheckin:
 		title, text = p.checkin, say(p.checkinText)
 		if days > 1 {
@@ -167,7 +159,7 @@ func words(locale string, j pactwire.PushJob) (title, text string) {
 			title, text = p.ownMilestone, say(p.ownMilestoneText)
 		}
 	case pactwire.PushMessage:
-		title, text = "{name}", firstOf(message, p.messageText)
+		title, text = "{name}", cmp.Or(message, p.messageText)
 	case pactwire.PushInvitation:
 		title, text = p.invitation, say(p.invitationText)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // beats is the one goroutine that says that this node lives, and learns which others do.
@@ -191,7 +192,7 @@ func (r *Relay) register(ctx context.Context) {
 			for _, u := range batch {
 				r.moved.add(u)
 			}
-			if !pause(ctx, retryAfter) {
+			if !pace.Pause(ctx, retryAfter) {
 				return
 			}
 			continue

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // lessonsAtOnce bounds the pacts that are read at the same time.
@@ -76,7 +77,7 @@ func (r *Relay) readPacts(ctx context.Context) {
 			err = failed[i]
 			r.learn.pacts.add(p)
 		}
-		if err != nil && !pause(ctx, retryAfter) {
+		if err != nil && !pace.Pause(ctx, retryAfter) {
 			return
 		}
 		r.said.change(r.log, "pacts that another node has changed cannot be read", err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // poll is the one goroutine that looks into the store for what no message told of: the pacts that were changed each time, the
@@ -177,7 +178,7 @@ func (r *Relay) fillGaps(ctx context.Context) {
 				r.fills.add(q.Stream)
 			}
 		}
-		if err != nil && !pause(ctx, retryAfter) {
+		if err != nil && !pace.Pause(ctx, retryAfter) {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // receive is the one goroutine that takes what other nodes say.
@@ -13,7 +14,7 @@ func (r *Relay) receive(ctx context.Context) {
 	for first := true; ctx.Err() == nil; {
 		messages, fresh, err := r.bus.Receive(ctx)
 		if err != nil {
-			if !pause(ctx, retryAfter) {
+			if !pace.Pause(ctx, retryAfter) {
 				return
 			}
 			continue

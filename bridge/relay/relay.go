@@ -180,15 +180,3 @@ func (r *Relay) meet() {
 	default:
 	}
 }
-
-// pause waits, and reports whether to go on.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pactwire/pactwire/internal/pace"
 )
 
 // queue holds what waits for one goroutine, in order, at most so much.
@@ -64,7 +66,7 @@ func (q queue[T]) await(ctx context.Context, more time.Duration) bool {
 			return false
 		}
 	}
-	return pause(ctx, more)
+	return pace.Pause(ctx, more)
 }
 
 func (q queue[T]) len() int {

@@ -1,7 +1,25 @@
 // Package pace decides how often what costs the same for one and for many begins: a group commit, a call for all who wait.
 package pace
 
-import "time"
+import (
+	"context"
+	"time"
+)
+
+// Pause waits; false when ctx ended first.
+func Pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
 
 // Pace spaces commits. One costs more than all that is in a small one, so of those that come close together the later waits
 // until a window has passed since the earlier one began, and takes along whatever has come by then. Who comes alone does not

@@ -202,8 +202,12 @@ func TestFiveEncouragementsADayForOnePerson(t *testing.T) {
 	tomorrow := encourage(alice, p.ID, "t", "bob")
 	tomorrow.ReceivedAt = tomorrow.ReceivedAt.Add(24 * time.Hour)
 	n.must(t, tomorrow)
+	for i := range pactwire.MaxEncouragements - 1 { // back over the date line: tomorrow's count goes on
+		n.must(t, encourage(alice, p.ID, fmt.Sprint("w", i), "bob"))
+	}
+	n.refused(t, encourage(alice, p.ID, "w", "bob"), pactwire.TooMany, "")
 	var got pactwire.EncouragementReceived
-	if c := n.told.last(t, "bob", pactwire.EventEncouragement, &got); c != 7 || got.FromUserName != "Alice" || *got.Encouragement.Emoji != "💪" ||
+	if c := n.told.last(t, "bob", pactwire.EventEncouragement, &got); c != 11 || got.FromUserName != "Alice" || *got.Encouragement.Emoji != "💪" ||
 		got.Encouragement.ToUserID != "bob" || got.Encouragement.PactID != p.ID || got.Message != "go" {
 		t.Errorf("%d times, last %+v", c, got)
 	}

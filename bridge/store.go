@@ -69,7 +69,7 @@ type SocialTx interface {
 	// Celebrated reports whether a person has celebrated a check-in.
 	Celebrated(u pactwire.UserID, checkin string) (bool, error)
 	PutCelebrated(u pactwire.UserID, checkin string, at time.Time) error
-	// Encouragements counts those of a person for another on a local day; only the latest day is kept.
+	// Encouragements counts those of a person for another on a local day; only the latest day is kept, and one before it counts as it.
 	Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (int, error)
 	PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate, n int) error
 	// Reaction is a person's emoji on an activity, "" for none.

@@ -158,20 +158,21 @@ func (t *Tx) encouragements(k pair) (encouraged, error) {
 	return t.encouraged[k], nil
 }
 
-// Encouragements counts those of a person for another on a local day.
+// Encouragements counts those of a person for another on a local day. One that is before the latest counts as that: who travels west
+// does not begin anew.
 func (t *Tx) Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (int, error) {
 	number, err := dateNumber(day)
 	if err != nil {
 		return 0, err
 	}
 	e, err := t.encouragements(pair{from, to})
-	if err != nil || e.day != number {
+	if err != nil || e.day < number {
 		return 0, err
 	}
 	return e.n, nil
 }
 
-// PutEncouragements sets the count of a day, and forgets that of another.
+// PutEncouragements sets the count of a day, or of the latest one if that is later, and forgets that of the days before.
 func (t *Tx) PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate, n int) error {
 	number, err := dateNumber(day)
 	if err != nil {
@@ -187,6 +188,7 @@ func (t *Tx) PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate,
 			return err
 		}
 	}
+	number = max(number, was.day)
 	t.encouraged[k] = encouraged{number, n}
 	t.change(func() { t.encouraged[k] = was })
 	t.post(`INSERT INTO encouragements (usr, target, day, n) VALUES ($1, $2, $3, $4)

@@ -10,9 +10,9 @@ import (
 var (
 	sqlCelebrated    = newQuery(`SELECT 1 FROM celebrations WHERE user = ? AND checkin = ?`)
 	sqlPutCelebrated = newQuery(`INSERT INTO celebrations (user, checkin, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`)
-	sqlEncouraged    = newQuery(`SELECT n FROM encouragements WHERE user = ? AND target = ? AND day = ?`)
+	sqlEncouraged    = newQuery(`SELECT n FROM encouragements WHERE user = ? AND target = ? AND day >= ?`)
 	sqlPutEncouraged = newQuery(`INSERT INTO encouragements (user, target, day, n) VALUES (?, ?, ?, ?)
-		ON CONFLICT (user, target) DO UPDATE SET day = excluded.day, n = excluded.n`)
+		ON CONFLICT (user, target) DO UPDATE SET day = max(day, excluded.day), n = excluded.n`)
 	sqlReaction    = newQuery(`SELECT emoji FROM reactions WHERE activity = ? AND user = ?`)
 	sqlPutReaction = newQuery(`INSERT INTO reactions (activity, user, emoji) VALUES (?, ?, ?)
 		ON CONFLICT (activity, user) DO UPDATE SET emoji = excluded.emoji`)
@@ -37,7 +37,8 @@ func (t *Tx) PutCelebrated(u pactwire.UserID, checkin string, at time.Time) erro
 	return t.c.q(sqlPutCelebrated).int(user).text(checkin).int(millis(at)).run()
 }
 
-// Encouragements counts those of a person for another on a local day.
+// Encouragements counts those of a person for another on a local day. One that is before the latest counts as that: who travels west
+// does not begin anew.
 func (t *Tx) Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (n int, err error) {
 	user, other, err := t.c.twoUsers(from, to)
 	if user == 0 || other == 0 || err != nil {
@@ -50,7 +51,7 @@ func (t *Tx) Encouragements(from, to pactwire.UserID, day pactwire.LocalDate) (n
 	return n, s.end()
 }
 
-// PutEncouragements sets the count of a day, and forgets that of another.
+// PutEncouragements sets the count of a day, or of the latest one if that is later, and forgets that of the days before.
 func (t *Tx) PutEncouragements(from, to pactwire.UserID, day pactwire.LocalDate, n int) error {
 	user, other, err := t.internTwoUsers(from, to)
 	if err != nil {

@@ -65,6 +65,13 @@ func testEncouragements(t *testing.T, s Store) {
 	count("alice", "bob", "2026-05-02", 0)
 	must(t, s, func(tx Tx) error { return tx.PutEncouragements("alice", "bob", "2026-05-02", 1) })
 	count("alice", "bob", "2026-05-02", 1)
+	count("alice", "bob", "2026-05-01", 1) // in another zone: no new count, and the latest day stays
+	must(t, s, func(tx Tx) error { return tx.PutEncouragements("alice", "bob", "2026-05-01", 2) })
+	count("alice", "bob", "2026-05-02", 2)
+	s = s.Reopen(t)
+	count("alice", "bob", "2026-05-01", 2)
+	count("alice", "bob", "2026-05-02", 2)
+	count("alice", "bob", "2026-05-03", 0)
 	count("alice", "carol", "2026-05-01", 1)
 }
 

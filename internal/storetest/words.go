@@ -57,11 +57,11 @@ func (x word) on(w *speech) (seen string) {
 		w.Emoji[k] = x.emoji()
 	case "encourage":
 		e := w.Encouraged[x.from]
-		if e.Day != x.day() {
-			e.N = 0
+		if e.Day < x.day() {
+			e = encouragement{x.day(), 0}
 		}
 		seen = fmt.Sprint(e.N)
-		w.Encouraged[x.from] = encouragement{x.day(), e.N + 1}
+		w.Encouraged[x.from] = encouragement{e.Day, e.N + 1}
 	case "notify":
 		list := w.Lists[x.to]
 		n := x.notification()

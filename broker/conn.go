@@ -59,6 +59,7 @@ type Conn struct {
 	touched  time.Time     // when the read deadline was last moved
 	moved    time.Duration // the patience it was moved by
 	half     bool          // the deadline is that of a packet that has begun
+	whole    bool          // one has ended since
 	patience time.Duration // how long the client may be silent; 1.5 × keepalive
 	fixed    bool          // SetKeepalive was called
 	client   *mqtt.Client  // once CONNACK is written
@@ -222,6 +223,7 @@ func (c *Conn) read(p []byte) (int, error) {
 			continue
 		}
 		c.r += n
+		c.whole = true
 		if !c.take(f) {
 			c.ready = f.Bytes
 			if f.Type == frame.Disconnect && len(f.Bytes) == 3 {
@@ -323,14 +325,14 @@ func (c *Conn) touch() {
 		return // the connect deadline holds
 	}
 	half := c.w > c.r
-	if half && c.half {
+	if half && c.half && !c.whole {
 		return // it counts from the packet's first byte
 	}
 	now := time.Now()
 	if !half && !c.half && c.patience == c.moved && now.Sub(c.touched) < min(time.Second, c.patience/8) {
 		return
 	}
-	c.half, c.touched, c.moved = half, now, c.patience
+	c.half, c.whole, c.touched, c.moved = half, false, now, c.patience
 	wait := c.patience
 	if half {
 		wait = min(wait, c.srv.cfg.Limits.FrameTimeout)

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -98,6 +99,21 @@ func TestTrapHalfPacketIsCut(t *testing.T) {
 	if err := p.wait(t); err == nil || !strings.Contains(err.Error(), "did not end in time") {
 		t.Errorf("ended by %v", err)
 	}
+}
+
+// A client that sends one packet after the other is read for longer than one packet may take, while each read ends within one; and
+// it may be silent after that.
+func TestPacketsWithoutAPauseAreNoHalfPacket(t *testing.T) {
+	s := start(t, broker.Config{Limits: broker.Limits{FrameTimeout: 200 * time.Millisecond}}, &open{
+		publish: func(cl *mqtt.Client, _ packets.Packet) error {
+			connOf(cl).Pause(5 * time.Millisecond)
+			return packets.ErrRejectPacket
+		}})
+	c := dial(t, s).connect(4, "a")
+	c.send(bytes.Repeat(packet(0x30, str("x"), bytes.Repeat([]byte{1}, 200)), 100), packet(0xC0))
+	c.want(0xD0, 0)
+	<-time.After(300 * time.Millisecond)
+	c.ping()
 }
 
 // tight is a listener whose process is short of file descriptors a few times.

@@ -137,9 +137,13 @@ func (s *Service) Streaks(ctx context.Context, id pactwire.Identity) ([]pactwire
 	if err != nil {
 		return nil, fmt.Errorf("read user %s: %w", id.UserID, err)
 	}
-	goals, err := s.Goals(ctx, id)
+	ids := make([]pactwire.GoalID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].GoalID
+	}
+	goals, err := s.store.ReadGoalsByID(ctx, ids) // also of pacts that the person has left
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read goals of %s: %w", id.UserID, err)
 	}
 	zone, err := zoneOf(u)
 	if err != nil {
@@ -147,21 +151,25 @@ func (s *Service) Streaks(ctx context.Context, id pactwire.Identity) ([]pactwire
 	}
 	today := zone.Day(s.now())
 	for _, row := range rows {
-		var sched Schedule
-		if i := slices.IndexFunc(goals, func(g pactwire.Goal) bool { return g.ID == row.GoalID }); i >= 0 {
-			sched = ScheduleOf(goals[i])
-		}
-		out = append(out, StreakOn(row, sched, today))
+		out = append(out, StreakOn(row, ScheduleOf(goals[row.GoalID]), today))
 	}
 	return out, nil
 }
 
 // MemberStreaks tells the streaks of several people in one habit, each as of their own local today. Who has none is missing.
-func (s *Service) MemberStreaks(ctx context.Context, g pactwire.Goal, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Streak, error) {
-	rows, err := s.store.ReadStreaksOf(ctx, g.ID, users)
+func (s *Service) MemberStreaks(ctx context.Context, g pactwire.GoalID, users []pactwire.UserID) (map[pactwire.UserID]pactwire.Streak, error) {
+	rows, err := s.store.ReadStreaksOf(ctx, g, users)
 	if err != nil {
-		return nil, fmt.Errorf("read streaks in %s: %w", g.ID, err)
+		return nil, fmt.Errorf("read streaks in %s: %w", g, err)
 	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	goals, err := s.store.ReadGoalsByID(ctx, []pactwire.GoalID{g})
+	if err != nil {
+		return nil, fmt.Errorf("read goal %s: %w", g, err)
+	}
+	schedule := ScheduleOf(goals[g])
 	out := make(map[pactwire.UserID]pactwire.Streak, len(rows))
 	now := s.now()
 	for u, row := range rows {
@@ -173,7 +181,7 @@ func (s *Service) MemberStreaks(ctx context.Context, g pactwire.Goal, users []pa
 		if err != nil {
 			return nil, err
 		}
-		out[u] = StreakOn(row, ScheduleOf(g), zone.Day(now))
+		out[u] = StreakOn(row, schedule, zone.Day(now))
 	}
 	return out, nil
 }

@@ -63,6 +63,7 @@ type CheckinTx interface {
 type Store interface {
 	ReadUser(ctx context.Context, id pactwire.UserID) (pactwire.User, bool, error)
 	ReadGoals(ctx context.Context, u pactwire.UserID) ([]pactwire.Goal, error) // own ones and those of own pacts
+	ReadGoalsByID(ctx context.Context, ids []pactwire.GoalID) (map[pactwire.GoalID]pactwire.Goal, error)
 	ReadPact(ctx context.Context, id pactwire.PactID) (pactwire.Pact, bool, error)
 	ReadPactsOf(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error) // every status, batched
 	ReadStreaks(ctx context.Context, u pactwire.UserID) ([]pactwire.StreakRow, error)

@@ -77,6 +77,27 @@ func (d *DB) ReadGoals(ctx context.Context, u pactwire.UserID) (out []pactwire.G
 	return out, readError("read goals of "+string(u), err)
 }
 
+// ReadGoalsByID are goals, whoever has them. One that is not there is not in the map.
+func (d *DB) ReadGoalsByID(ctx context.Context, ids []pactwire.GoalID) (map[pactwire.GoalID]pactwire.Goal, error) {
+	out := make(map[pactwire.GoalID]pactwire.Goal, len(ids))
+	err := d.read(ctx, func(ctx context.Context) error {
+		rows, err := d.pool.Query(ctx, `SELECT `+goalColumns+goalTables+` WHERE n.kind = 3 AND n.name = ANY ($1)`, ids)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return each(rows, func() error {
+			g, err := scanGoal(rows)
+			out[g.ID] = g
+			return err
+		})
+	})
+	if err != nil {
+		return nil, readError("read goals", err)
+	}
+	return out, nil
+}
+
 func scanGoal(rows pgx.Rows) (g pactwire.Goal, err error) {
 	var days string
 	var at int64

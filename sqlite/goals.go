@@ -25,12 +25,14 @@ var (
 )
 
 // Goal reads a goal.
-func (t *Tx) Goal(id pactwire.GoalID) (g pactwire.Goal, ok bool, err error) {
-	n, err := t.c.id(goalNameOf(id))
+func (t *Tx) Goal(id pactwire.GoalID) (pactwire.Goal, bool, error) { return t.c.goal(id) }
+
+func (c *conn) goal(id pactwire.GoalID) (g pactwire.Goal, ok bool, err error) {
+	n, err := c.id(goalNameOf(id))
 	if n == 0 || err != nil {
 		return g, false, err
 	}
-	s := t.c.q(sqlGoal).int(n)
+	s := c.q(sqlGoal).int(n)
 	if ok = s.next(); ok {
 		g = s.goal()
 	}
@@ -74,6 +76,27 @@ func (d *DB) ReadGoals(ctx context.Context, u pactwire.UserID) ([]pactwire.Goal,
 		return s.end()
 	})
 	return out, readError("read goals of "+string(u), err)
+}
+
+// ReadGoalsByID are goals, whoever has them. One that is not there is not in the map.
+func (d *DB) ReadGoalsByID(ctx context.Context, ids []pactwire.GoalID) (map[pactwire.GoalID]pactwire.Goal, error) {
+	out := make(map[pactwire.GoalID]pactwire.Goal, len(ids))
+	err := d.view(ctx, func(c *conn) error {
+		for _, id := range ids {
+			g, ok, err := c.goal(id)
+			if err != nil {
+				return err
+			}
+			if ok {
+				out[id] = g
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, readError("read goals", err)
+	}
+	return out, nil
 }
 
 func (s *stmt) goal() pactwire.Goal {

@@ -94,7 +94,7 @@ func localDay(tx bridge.Tx, u pactwire.UserID, at time.Time) (pactwire.LocalDate
 type streaks struct{ *habits.Service }
 
 func (s streaks) CurrentStreaks(ctx context.Context, goal pactwire.GoalID, users []pactwire.UserID) (map[pactwire.UserID]int, error) {
-	rows, err := s.MemberStreaks(ctx, pactwire.Goal{ID: goal, FrequencyType: "daily", FrequencyCount: 1}, users)
+	rows, err := s.MemberStreaks(ctx, goal, users)
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,11 @@ func testGoals(t *testing.T, s Store) {
 	if got, err := s.ReadGoals(ctx, "nobody"); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
+	byID, err := s.ReadGoalsByID(ctx, []pactwire.GoalID{"run", "walk", "read"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "goals by id", map[pactwire.GoalID]pactwire.Goal{run.ID: run, read.ID: read}, byID)
 }
 
 // pact is an active pact between people, the first of whom made it.

@@ -25,7 +25,7 @@ func (f *Forwarder) CreateGoal(ctx context.Context, id pactwire.Identity, in pac
 
 // Goals passes GET /v1/goals on.
 func (f *Forwarder) Goals(ctx context.Context, id pactwire.Identity) ([]pactwire.Goal, error) {
-	return forwardList[pactwire.Goal](ctx, f.c, id, "/v1/goals?limit=200")
+	return forwardPages(ctx, f.c, id, "/v1/goals", url.Values{}, func(g pactwire.Goal) string { return string(g.ID) })
 }
 
 // CreatePact passes POST /v1/pacts on.
@@ -35,11 +35,11 @@ func (f *Forwarder) CreatePact(ctx context.Context, id pactwire.Identity, in pac
 
 // Pacts passes GET /v1/pacts on.
 func (f *Forwarder) Pacts(ctx context.Context, id pactwire.Identity, status string) ([]pactwire.Pact, error) {
-	query := url.Values{"limit": {"200"}}
+	query := url.Values{}
 	if status != "" {
 		query.Set("status", status)
 	}
-	replies, err := forwardList[pactReply](ctx, f.c, id, "/v1/pacts?"+query.Encode())
+	replies, err := forwardPages(ctx, f.c, id, "/v1/pacts", query, func(p pactReply) string { return string(p.ID) })
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +124,31 @@ func (f *Forwarder) forwardPact(ctx context.Context, id pactwire.Identity, metho
 		return pactwire.Pact{}, garbled(http.StatusOK, errors.New("a pact without an id"))
 	}
 	return p, nil
+}
+
+// maxPages bounds what is read of one list: 20,000 items.
+const maxPages = 100
+
+// forwardPages reads all pages of a list. A service that does not page is asked once.
+func forwardPages[T any](ctx context.Context, c *Client, id pactwire.Identity, path string, query url.Values, idOf func(T) string) ([]T, error) {
+	whole := []T{}
+	query.Set("limit", "200")
+	for range maxPages {
+		page, err := forward[pageReply[T]](ctx, c, id, http.MethodGet, path+"?"+query.Encode(), nil)
+		if err != nil {
+			return nil, err
+		}
+		whole = append(whole, page.items...)
+		if !page.more || len(page.items) == 0 {
+			return whole, nil
+		}
+		last := idOf(page.items[len(page.items)-1])
+		if last == "" || last == query.Get("after") {
+			return nil, garbled(http.StatusOK, errors.New("a list that says there is more and does not go on"))
+		}
+		query.Set("after", last)
+	}
+	return nil, garbled(http.StatusOK, errors.New("a list without end"))
 }
 
 func forwardList[T any](ctx context.Context, c *Client, id pactwire.Identity, path string) ([]T, error) {

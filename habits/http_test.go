@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -251,6 +253,48 @@ func TestForwarding(t *testing.T) {
 	}
 	_, err := f.Goals(t.Context(), pactwire.Identity{UserID: "alice", Device: "d"})
 	wantCode(t, err, pactwire.Denied, "")
+}
+
+// TestForwardedListsAreWhole: a list of the habits-service that has pages is read to its end.
+func TestForwardedListsAreWhole(t *testing.T) {
+	id := pactwire.Identity{UserID: "alice", Token: "jwt"}
+	const all = 450
+	stuck := false
+	f := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		from, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Query().Get("after"), "x"))
+		if stuck {
+			from = 0
+		}
+		var items []map[string]string
+		for i := from + 1; i <= min(from+limit, all); i++ {
+			items = append(items, map[string]string{"id": fmt.Sprint("x", i), "status": "active", "creatorUserId": "alice", "name": r.URL.Query().Get("status")})
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": items, "hasMore": from+limit < all})
+	}).Forwarder()
+	goals, err := f.Goals(t.Context(), id)
+	if err != nil || len(goals) != all || goals[all-1].ID != "x450" {
+		t.Errorf("%d goals, %v", len(goals), err)
+	}
+	pacts, err := f.Pacts(t.Context(), id, "active")
+	if err != nil || len(pacts) != all || pacts[all-1].ID != "x450" {
+		t.Errorf("%d pacts, %v", len(pacts), err)
+	}
+	stuck = true
+	_, err = f.Goals(t.Context(), id)
+	wantCode(t, err, pactwire.Unavailable, "")
+}
+
+// TestNobodysPactsAreAnEmptyList: not null, which many a client does not take for a list.
+func TestNobodysPactsAreAnEmptyList(t *testing.T) {
+	h, _, _ := host(t, "")
+	r := httptest.NewRequest(http.MethodGet, "/users/nobody/pacts", nil)
+	r.Header.Set("Authorization", "Bearer "+testSecret)
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, r)
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"items":[]`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
 
 // host is a habits-service over HTTP, as any caller finds it.

@@ -203,7 +203,7 @@ func pactOf(tx Tx, u pactwire.UserID, pact pactwire.PactID) (pactwire.Pact, pact
 func (s *Service) write(ctx context.Context, id pactwire.Identity, fn func(Tx) (pactwire.Pact, []step, error)) (pactwire.Pact, error) {
 	var out pactwire.Pact
 	err := s.exec.Do(ctx, func(tx Tx) ([]pactwire.Change, error) {
-		p, steps, err := fn(tx) // a refusal comes before the first write: it costs nobody else anything
+		p, steps, err := fn(tx) // a refusal comes before the first write: so it is the cheapest for the store
 		if err != nil {
 			return nil, err
 		}

@@ -175,11 +175,13 @@ func (s *Service) Invite(ctx context.Context, id pactwire.Identity, pact pactwir
 				return nil, &pactwire.Error{Code: pactwire.Conflict, Field: "userIds",
 					Message: fmt.Sprintf("a pact has at most %d members, the invited counted", pactwire.MaxMembers)}
 			}
-			if err := ensureUser(tx, u, ""); err != nil {
-				return nil, err
-			}
 			setMember(p, pactwire.Member{UserID: u, Role: pactwire.RolePartner, Status: pactwire.MemberPending})
 			steps = append(steps, step{kind: pactwire.ChangeInvited, member: u})
+		}
+		for _, st := range steps { // once nothing is refused any more
+			if err := ensureUser(tx, st.member, ""); err != nil {
+				return nil, err
+			}
 		}
 		return steps, nil
 	})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -156,7 +155,7 @@ func (h *Host) getPactsOf(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	answer(w, map[string]any{"items": slices.Concat([]pactwire.Pact{}, of[u]), "hasMore": false})
+	answer(w, map[string]any{"items": append([]pactwire.Pact{}, of[u]...), "hasMore": false})
 }
 
 // fail answers an error, and logs it when it is ours.

@@ -400,7 +400,7 @@ func ensureUser(tx Tx, u pactwire.UserID, name string) error {
 	return nil
 }
 
-// codeAlphabet has no characters that are read wrongly: 31 of them.
+// codeAlphabet has no digits and letters that are taken for each other: 32 are left, so that a random byte gives each as often.
 const codeAlphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 const codePrefix = "PACT-"

@@ -272,6 +272,20 @@ func (l *listReply[T]) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// pageReply is a listReply that may say that there is more.
+type pageReply[T any] struct {
+	items listReply[T]
+	more  bool
+}
+
+func (p *pageReply[T]) UnmarshalJSON(b []byte) error {
+	var obj struct {
+		HasMore loose[bool] `json:"hasMore"`
+	}
+	p.more = json.Unmarshal(b, &obj) == nil && obj.HasMore.v
+	return p.items.UnmarshalJSON(b)
+}
+
 // loose reads a T, and anything else as the zero T.
 type loose[T any] struct{ v T }
 

@@ -98,7 +98,7 @@ func (a *API) invite(w http.ResponseWriter, r *http.Request, id pactwire.Identit
 	if err := decode(w, r, &in, true); err != nil {
 		return err
 	}
-	if len(in.UserIDs) > 0 {
+	if in.UserIDs != nil {
 		return a.answerPact(w, r, http.StatusOK)(a.ports.Invitations.Invite(r.Context(), id, pact, in.UserIDs))
 	}
 	code, err := a.ports.Invitations.InviteCode(r.Context(), id, pact)

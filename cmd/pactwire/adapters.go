@@ -159,27 +159,52 @@ func (p presenceHooks) Leave(conn uint64, clientID string, u pactwire.UserID) {
 	p.presences.Leave(presence.Conn{User: u, ID: conn, ClientID: clientID})
 }
 
-// commands does over HTTP what MQTT commands do.
-type commands struct {
-	*bridge.Bridge
-	limit *ratelimit.Limiter[string]
-}
+// rate is that of a person's commands.
+type rate struct{ limit *ratelimit.Limiter[string] }
 
 // patience is how long a request that came too soon is held; who sends still more is refused.
 const patience = 5 * time.Second
 
-func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {
-	wait, ok := c.limit.Take(hooks.Purse(cmds[0].Sender), patience)
+// take holds a request until it may be done, or refuses it.
+func (r rate) take(ctx context.Context, id pactwire.Identity) error {
+	wait, ok := r.limit.Take(hooks.Purse(id), patience)
 	if !ok {
-		return nil, &pactwire.Error{Code: pactwire.TooMany, RetryAfter: patience,
+		return &pactwire.Error{Code: pactwire.TooMany, RetryAfter: patience,
 			Message: "you have sent more commands than one person may; try again in a few seconds"}
 	}
-	if wait > 0 {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, pactwire.Errorf(pactwire.Unavailable, "the request ended while it was held")
-		}
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return pactwire.Errorf(pactwire.Unavailable, "the request ended while it was held")
+	}
+}
+
+// invitations counts claims as commands: at their rate a code of 40 bits is not guessed.
+type invitations struct {
+	httpapi.Invitations
+	rate
+}
+
+func (i invitations) Claim(ctx context.Context, id pactwire.Identity, code string) (pactwire.Pact, error) {
+	if err := i.take(ctx, id); err != nil {
+		return pactwire.Pact{}, err
+	}
+	return i.Invitations.Claim(ctx, id, code)
+}
+
+// commands does over HTTP what MQTT commands do.
+type commands struct {
+	*bridge.Bridge
+	rate
+}
+
+func (c commands) Do(ctx context.Context, cmds []pactwire.Command) ([]httpapi.Outcome, error) {
+	if err := c.take(ctx, cmds[0].Sender); err != nil {
+		return nil, err
 	}
 	results, err := c.Bridge.Do(ctx, cmds)
 	if err != nil {

@@ -175,8 +175,9 @@ func (n *node) newBroker() (*broker.Server, error) {
 
 // ports joins the API to what does the work: the service in this process, or the one that calls are forwarded to.
 func (n *node) ports(remote bool) httpapi.Ports {
+	rate := rate{n.limits.commands}
 	p := httpapi.Ports{
-		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge, n.limits.commands}, Parse: payload.Parse, History: n.bridge, People: n.bridge,
+		Verifier: n.verifier, Profile: n.service, Commands: commands{n.bridge, rate}, Parse: payload.Parse, History: n.bridge, People: n.bridge,
 		Inbox: n.bridge, Events: events{n.bridge}, Why: why{n.members}, Heads: n.bridge, Ready: n.causes, Metrics: n.reg,
 		Devices: n.devices, Revocations: n.revoked,
 	}
@@ -189,11 +190,11 @@ func (n *node) ports(remote bool) httpapi.Ports {
 	if remote {
 		f := n.client.Forwarder()
 		seen := watched{f, n.bridge}
-		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks, p.Checkins = f, seen, seen, seen, f, seen
+		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks, p.Checkins = f, seen, invitations{seen, rate}, seen, f, seen
 		p.Profile = profiles{n.service, f}
 	} else {
 		p.Checkins = takeBack{n.bridge, n.engine}
-		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = n.service, n.service, n.service, n.service, n.service
+		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks = n.service, n.service, invitations{n.service, rate}, n.service, n.service
 	}
 	return p
 }

@@ -139,6 +139,9 @@ func (*habitsServiceCmd) Run(g *globals) error {
 	if err := api.Start(ctx); err != nil {
 		return err
 	}
+	if cfg.Habits.Secret == "" {
+		log.Warn("habits.secret is not set: people are served, and no node of pactwire serve is; set the same one for both")
+	}
 	log.Info("ready", "http", cfg.Habits.Addr, "pid", strconv.Itoa(os.Getpid()), "version", version)
 	<-ctx.Done()
 	stop()

@@ -1,6 +1,7 @@
 package security_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -79,6 +80,36 @@ func TestOverTheRateOverHTTPIsHeldThenRefused(t *testing.T) {
 	}
 	if n := len(s.Activities("alice", p)) - base; n != 4+count[http.StatusCreated] {
 		t.Errorf("%d activities of %v", n, count)
+	}
+}
+
+// TestClaimCodesAreNotGuessed: a claim counts as a command of who makes it, so that codes cannot be tried at the speed of HTTP.
+func TestClaimCodesAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "0.1", "limits.commands_burst": "3"})
+	count := map[int]int{}
+	for range 6 {
+		status, _, err := s.Call("mallory", "POST", "/v1/pacts/claim", map[string]string{"code": "PACT-23456789"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		count[status]++
+	}
+	if count[http.StatusNotFound] != 3 || count[http.StatusTooManyRequests] != 3 {
+		t.Errorf("statuses: %v", count)
+	}
+}
+
+// TestAnInvitationOfNobodyIsNoCode: a list of people that is empty by mistake must not open the pact to whoever has the answer.
+func TestAnInvitationOfNobodyIsNoCode(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	p := s.NewPact("alice", "bob").ID
+	for body, want := range map[string]int{`{"userIds":[]}`: http.StatusBadRequest, `{}`: http.StatusOK} {
+		status, answer, err := s.Call("alice", "POST", "/v1/pacts/"+string(p)+"/invite", json.RawMessage(body))
+		if err != nil || status != want || (want == http.StatusOK) != strings.Contains(string(answer), "PACT-") {
+			t.Errorf("%s: %d %s, %v", body, status, answer, err)
+		}
 	}
 }
 

@@ -44,7 +44,8 @@ type Client struct {
 	cursors  []*cursor
 	turn     int // of the cursors, the one that is served first
 	ring     ring
-	waits    []wire.Publish  // answers and QoS 0 events that wait; at most maxWaits
+	waits    []wire.Publish  // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes/2
+	heavy    int             // bytes of the waits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
 	shown    []shown         // which presence was told, by pact and member; at most maxShown
 	fresh    []topics.Filter // of the last Subscribe, whose snapshots are due after SUBACK
@@ -63,8 +64,8 @@ const (
 	afterAck             // SUBACK or CONNACK goes first
 )
 
-// maxWaits bounds the messages that wait in one client. One more QoS 0 event is dropped; one more answer ends the
-// connection, since it could not be given later.
+// maxWaits bounds the messages that wait in one client, as half of OutboundBytes bounds their bytes. One more QoS 0 event is
+// dropped; one more answer ends the connection, since it could not be given later.
 const maxWaits = 64
 
 // collected is how many bytes a worker collects before it writes them.
@@ -157,10 +158,9 @@ func (c *Client) offerWithoutCursor(e *entry) {
 	}
 	p := wire.Publish{QoS: qos, Topic: e.name, Identifiers: ids, Payload: e.Payload}
 	switch {
-	case c.quiet == open && (qos > 0 && c.room() || qos == 0 && c.fits()):
+	case c.quiet == open && len(c.waits) == 0 && c.goes(&p):
 		c.write(p, slot{})
-	case c.quiet != open && len(c.waits) < maxWaits:
-		c.waits = append(c.waits, p)
+	case (c.quiet != open || len(c.waits) > 0) && c.wait(p):
 	default:
 		c.hub.metrics.dropped.Inc()
 		c.lossy = true
@@ -268,16 +268,14 @@ func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte
 		return
 	}
 	p := wire.Publish{QoS: qos, Topic: name, Identifiers: ids, Correlation: correlation, Payload: payload}
-	if len(c.waits) >= maxWaits && c.quiet == afterSnapshots {
+	if !c.mayWait(&p) && c.quiet == afterSnapshots {
 		c.quiet = open // answers matter more than that snapshots come first
 		c.sendWaits()
 	}
 	switch {
 	case c.quiet == open && len(c.waits) == 0 && c.room():
 		c.write(p, slot{})
-	case len(c.waits) < maxWaits:
-		c.waits = append(c.waits, p)
-		c.block()
+	case c.wait(p):
 	case c.operator || qos == 0:
 		c.hub.metrics.dropped.Inc()
 	default:
@@ -286,12 +284,32 @@ func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte
 	}
 }
 
-// sendWaits sends what waited, as far as there is room.
+// goes reports whether there is room for a message.
+func (c *Client) goes(p *wire.Publish) bool { return c.fits() && (p.QoS == 0 || c.ring.len < c.window) }
+
+// mayWait reports whether one more message may wait. The first always may.
+func (c *Client) mayWait(p *wire.Publish) bool {
+	return len(c.waits) == 0 || len(c.waits) < maxWaits && c.heavy+p.Size() <= c.hub.cfg.OutboundBytes/2
+}
+
+// wait lets a message wait behind those that do, if it may.
+func (c *Client) wait(p wire.Publish) bool {
+	if !c.mayWait(&p) {
+		return false
+	}
+	c.waits = append(c.waits, p)
+	c.heavy += p.Size()
+	c.block()
+	return true
+}
+
+// sendWaits sends what waited, in order and as far as there is room.
 func (c *Client) sendWaits() {
 	if c.quiet != open {
 		return
 	}
-	for len(c.waits) > 0 && c.room() {
+	for len(c.waits) > 0 && c.goes(&c.waits[0]) {
+		c.heavy -= c.waits[0].Size()
 		c.write(c.waits[0], slot{})
 		c.waits[0] = wire.Publish{}
 		if c.waits = c.waits[1:]; len(c.waits) == 0 {

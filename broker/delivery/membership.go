@@ -51,7 +51,13 @@ func (c *Client) revoke(p pactwire.PactID) {
 	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
 	c.shown = slices.DeleteFunc(c.shown, func(x shown) bool { return x.pact == p })
 	name := topics.Activity(p)
-	c.waits = slices.DeleteFunc(c.waits, func(m wire.Publish) bool { return m.Topic == name })
+	c.waits = slices.DeleteFunc(c.waits, func(m wire.Publish) bool {
+		if m.Topic != name {
+			return false
+		}
+		c.heavy -= m.Size()
+		return true
+	})
 	if had && c.tr.Pending() > 0 {
 		c.hub.metrics.ended.WithLabelValues("revoked").Inc()
 		c.tr.Abort()

@@ -90,6 +90,7 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 		if !known {
 			cur = pactwire.Cursor{Acked: w.from, Sent: sent} // joined meanwhile
 		}
+		cur.Acked = max(cur.Acked, w.from) // left and joined once more: what was said in between is not theirs
 		c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: cur.Acked, sent: cur.Acked, dup: max(cur.Sent, cur.Acked),
 			state: held, check: true, identifiers: c.identifiers(w.stream)})
 	}
@@ -102,9 +103,7 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 // keepPlaces keeps the cursors of pacts that a wildcard takes in and the user may not read: they have left, or this node has
 // not heard yet that they joined. Then the session goes on where it was at the node that had.
 func (c *Client) keepPlaces(cursors []pactwire.Cursor) {
-	if !slices.ContainsFunc(c.subs, func(s subscription) bool {
-		return s.QoS > 0 && s.filter.AllPacts() && s.filter.Has(topics.ActivityKind)
-	}) {
+	if !c.takesAll() {
 		return
 	}
 	for _, cur := range cursors {
@@ -113,6 +112,13 @@ func (c *Client) keepPlaces(cursors []pactwire.Cursor) {
 				state: parked, check: true, away: true, identifiers: c.identifiers(cur.Stream)})
 		}
 	}
+}
+
+// takesAll reports whether a wildcard takes in the activities of all pacts, with QoS 1.
+func (c *Client) takesAll() bool {
+	return slices.ContainsFunc(c.subs, func(s subscription) bool {
+		return s.QoS > 0 && s.filter.AllPacts() && s.filter.Has(topics.ActivityKind)
+	})
 }
 
 // identity is what permission depends on.
@@ -208,7 +214,7 @@ func (c *Client) detach() {
 	c.mu.Lock()
 	c.detached = true
 	resumed := c.resumed
-	c.waits, c.snaps = nil, nil
+	c.waits, c.heavy, c.snaps = nil, 0, nil
 	c.mu.Unlock()
 	h := c.hub
 	h.leave(c)

@@ -38,7 +38,7 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 		codes[i] = c.subscribe(s)
 	}
 	found, moved := c.follow(subs, codes)
-	same := !moved && len(found) == 0 && c.kept && slices.Equal(c.subs, former)
+	same := len(moved) == 0 && len(found) == 0 && c.kept && slices.Equal(c.subs, former)
 	if slices.ContainsFunc(codes, granted) {
 		c.quiet = afterAck
 	}
@@ -52,7 +52,7 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	defer c.mu.Unlock()
 	if err != nil {
 		c.hub.logger.Warn("subscribe", "user", c.key.User, "error", err)
-		c.undo(former, codes)
+		c.undo(former, moved, codes)
 	}
 	c.prune()
 	return codes
@@ -114,9 +114,12 @@ func (c *Client) arriving(w wanted) *cursor {
 	return &cursor{stream: w.stream, acked: w.from, sent: w.from, state: behind, check: true, identifiers: c.identifiers(w.stream)}
 }
 
+// move is a cursor that a subscriber asked to begin elsewhere. from is nil when there was none.
+type move struct{ from, to *cursor }
+
 // follow makes cursors for what the filters newly name, and returns those whose place is to be read. A place that a
 // subscriber asked for is taken as it is; workers compare it with what is kept. Under c.mu.
-func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cursor, moved bool) {
+func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cursor, moved []move) {
 	after := make(map[pactwire.Stream]pactwire.Seq)
 	for i, s := range subs {
 		if s.After == nil || codes[i] != 1 || c.operator {
@@ -136,8 +139,9 @@ func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cu
 			if cur != nil {
 				c.bury(cur)
 			}
-			c.cursors = append(c.cursors, &cursor{stream: w.stream, acked: at, sent: at, state: held, check: true, identifiers: ids})
-			moved = true
+			to := &cursor{stream: w.stream, acked: at, sent: at, state: held, check: true, identifiers: ids}
+			c.cursors = append(c.cursors, to)
+			moved = append(moved, move{cur, to})
 		case cur == nil:
 			cur = &cursor{stream: w.stream, identifiers: ids}
 			c.cursors = append(c.cursors, cur)
@@ -175,8 +179,8 @@ func (c *Client) place(ctx context.Context, found []*cursor) error {
 	return nil
 }
 
-// undo goes back to the filters of before, but for those whose pact was left meanwhile. Under c.mu.
-func (c *Client) undo(former []subscription, codes []byte) {
+// undo goes back to the filters and places of before, but for those whose pact was left meanwhile. Under c.mu.
+func (c *Client) undo(former []subscription, moved []move, codes []byte) {
 	for i := range codes {
 		if granted(codes[i]) {
 			codes[i] = unspecified
@@ -185,14 +189,37 @@ func (c *Client) undo(former []subscription, codes []byte) {
 	c.subs = slices.DeleteFunc(former, func(s subscription) bool {
 		return s.filter.Pact() != "" && !c.operator && !c.hub.access.CanRead(c.key.User, s.filter.Pact())
 	})
+	for _, m := range moved {
+		if m.from == nil || m.to.dead {
+			continue
+		}
+		c.bury(m.to)
+		m.from.dead, m.from.head = false, max(m.from.head, m.to.head)
+		if m.from.state == live && !m.from.caughtUp() {
+			m.from.state = behind
+		}
+		c.cursors = append(c.cursors, m.from)
+	}
+	c.identify()
 	c.fresh = nil
 	c.changed()
 }
 
-// prune drops the cursors that no filter holds any more. Under c.mu.
+// identify gives each cursor the subscription identifiers of the filters that stand. Under c.mu.
+func (c *Client) identify() {
+	for _, cur := range c.cursors {
+		cur.identifiers = c.identifiers(cur.stream)
+	}
+}
+
+// prune drops the cursors that no filter holds any more. A wildcard holds those too whose pact cannot be read just now, see
+// keepPlaces. Under c.mu.
 func (c *Client) prune() {
-	want := c.streams()
+	want, all := c.streams(), c.takesAll()
 	for _, cur := range slices.Clone(c.cursors) {
+		if all && cur.state == parked && cur.stream.Pact() != "" {
+			continue
+		}
 		if !slices.ContainsFunc(want, func(w wanted) bool { return w.stream == cur.stream }) || cur.state == placing {
 			c.bury(cur)
 		}
@@ -217,9 +244,7 @@ func (c *Client) Unsubscribe(filters []string) []byte {
 		}
 	}
 	c.prune()
-	for _, cur := range c.cursors {
-		cur.identifiers = c.identifiers(cur.stream)
-	}
+	c.identify()
 	keep := c.expiry > 0 && !c.detached
 	c.mu.Unlock()
 	if keep {

@@ -102,6 +102,7 @@ type Connecting struct {
 	Version           byte          // of MQTT: 4 or 5 (3 counts as 4)
 	ReceiveMaximum    uint16        // of the client, 0 = 65535
 	MaximumPacketSize uint32        // of the client, 0 = no limit
+	NoReasons         bool          // the client wants no words beside reason codes: Request Problem Information = 0
 	AutoJoin          bool
 	Kind              DeviceKind
 }

@@ -124,19 +124,29 @@ func (s *Server) recovered(c *Conn, cause any) error {
 	_ = c.Close()
 	for _, cl := range s.mqtt.Clients.GetAll() {
 		if cl.Net.Conn == net.Conn(c) {
-			s.evict(cl)
+			s.evict(c, cl)
 		}
 	}
 	return errPanic
 }
 
-func (s *Server) evict(cl *mqtt.Client) {
+func (s *Server) evict(c *Conn, cl *mqtt.Client) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.log.Error("panic while clearing a client away", "panic", r)
 		}
 	}()
 	cl.Stop(errPanic)
+	c.mu.Lock()
+	greeted := c.greeted
+	c.mu.Unlock()
+	if greeted {
+		for _, h := range s.hooks { // as the library does when a connection ends otherwise
+			if h.Provides(mqtt.OnDisconnect) {
+				h.OnDisconnect(cl, errPanic, true)
+			}
+		}
+	}
 	if now, ok := s.mqtt.Clients.Get(cl.ID); ok && now == cl {
 		s.mqtt.Clients.Delete(cl.ID)
 		s.mqtt.UnsubscribeClient(cl)

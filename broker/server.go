@@ -38,6 +38,7 @@ type Server struct {
 	acceptors []*acceptor
 	webs      []*http.Server
 	cert      *certificate
+	hooks     []mqtt.Hook // as the library has them
 }
 
 // New assembles a server. reg may be nil. The hooks are added in order, after the server's own.
@@ -52,7 +53,8 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer, hooks ...mqtt.
 		SysTopicResendInterval:  60, // it stops the world to measure memory
 		Logger:                  slog.New(quietLog{log.Handler()}),
 	})
-	for _, h := range append([]mqtt.Hook{&mend{srv: s}}, hooks...) {
+	s.hooks = append([]mqtt.Hook{&mend{srv: s}}, hooks...)
+	for _, h := range s.hooks {
 		if err := s.mqtt.AddHook(h, nil); err != nil {
 			return nil, fmt.Errorf("add hook %s: %w", h.ID(), err)
 		}

@@ -176,8 +176,18 @@ func TestViolationReachesAClientThatKeepsSending(t *testing.T) {
 	c.wantEnd()
 }
 
+// farewells notes whose OnDisconnect is called.
+type farewells struct {
+	mqtt.HookBase
+	names chan string
+}
+
+func (*farewells) ID() string                                      { return "farewells" }
+func (*farewells) Provides(b byte) bool                            { return b == mqtt.OnDisconnect }
+func (f *farewells) OnDisconnect(cl *mqtt.Client, _ error, _ bool) { f.names <- cl.ID }
+
 func TestPanicEndsOneConnection(t *testing.T) {
-	p := newPeer()
+	p, left := newPeer(), make(chan string, 9)
 	s := start(t, broker.Config{}, &open{
 		session: func(cl *mqtt.Client) {
 			if cl.ID == "bad" {
@@ -190,7 +200,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 			}
 			return nil
 		},
-	})
+	}, &farewells{names: left})
 	bystander := dial(t, s).connect(4, "bystander")
 	c := dial(t, s).connect(4, "bad")
 	c.send(packet(0x82, u16(1), str("x"), raw(0)))
@@ -208,6 +218,9 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 	if len(p.closed) != 0 {
 		t.Error("told twice")
+	}
+	if len(left) != 1 || <-left != "bad" {
+		t.Error("the hooks were not told once that it is gone: presence and figures keep it for ever")
 	}
 	if n := s.metric(t, "pactwire_mqtt_panics_total", ""); n != 1 {
 		t.Errorf("%v panics counted", n)

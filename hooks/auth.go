@@ -187,7 +187,8 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	session, present, err := a.sessions.Open(ctx, pactwire.Connecting{
 		Identity: id, ClientID: sessionName(p), Clean: pk.Connect.Clean, Expiry: p.expiry, Version: p.version,
 		ReceiveMaximum: receiveMax, MaximumPacketSize: pk.Properties.MaximumPacketSize,
-		AutoJoin: autoJoin && !id.Is(pactwire.RoleOperator), Kind: p.kind,
+		NoReasons: pk.Properties.RequestProblemInfoFlag && pk.Properties.RequestProblemInfo == 0,
+		AutoJoin:  autoJoin && !id.Is(pactwire.RoleOperator), Kind: p.kind,
 	}, conn)
 	if err != nil {
 		switch e := pactwire.AsError(err); e.Code {

@@ -25,8 +25,10 @@ type commandCounts struct {
 }
 
 var kindLabels = map[topics.Kind]string{
-	topics.CheckinsKind: "checkin", topics.MessagesKind: "message", topics.HistoryKind: "history",
-	topics.UserPresenceKind: "presence",
+	topics.CheckinsKind: "checkin", topics.CelebrationsKind: "celebration", topics.EncouragementKind: "encouragement",
+	topics.ReactionsKind: "reaction", topics.MessagesKind: "message", topics.HistoryKind: "history",
+	topics.UserPresenceKind: "presence", topics.UserMessagesKind: "direct_message", topics.ConnectionsKind: "connection",
+	topics.NotificationsKind: "notification", topics.DeviceCheckinKind: "device_checkin",
 }
 
 func (c *commandCounts) accepted(k topics.Kind) { c.ok.WithLabelValues(kindLabels[k]).Inc() }

@@ -20,6 +20,7 @@ type Client struct {
 	operator  bool
 	human     bool // a person looks at it
 	autoJoin  bool
+	terse     bool // it wants no words beside reason codes
 	version   byte
 	window    int
 	maxPacket int    // of the client; 0 = no limit

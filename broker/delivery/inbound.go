@@ -130,7 +130,7 @@ func (c *Client) pubcomp(id uint16) {
 }
 
 // Ack writes PUBACK (qos 1) or PUBREC (qos 2), and nothing for qos 0. Code and reason are for MQTT 5 alone; the reason is
-// left out where it does not fit the client's Maximum Packet Size.
+// left out where it does not fit the client's Maximum Packet Size, and for who asked for none (MQTT-3.1.2-29).
 func (c *Client) Ack(id uint16, qos, code byte, reason string) {
 	if qos == 0 {
 		return
@@ -138,6 +138,9 @@ func (c *Client) Ack(id uint16, qos, code byte, reason string) {
 	if qos == 2 && code < unspecified && !c.remember(id) {
 		c.hub.inherit(c.key, id)
 		return
+	}
+	if c.terse {
+		reason = ""
 	}
 	buf := c.hub.buffer()
 	*buf = wire.AppendAck((*buf)[:0], c.version, qos, id, code, reason)

@@ -91,7 +91,7 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	}
 	c = &Client{hub: h, key: key, device: in.Identity.Device, tr: tr, operator: in.Identity.Is(pactwire.RoleOperator),
 		human:    in.Identity.Device == "" && in.Kind.Human(),
-		autoJoin: in.AutoJoin, version: in.Version, expiry: in.Expiry, window: maxWindow, maxPacket: int(in.MaximumPacketSize), quiet: afterAck}
+		autoJoin: in.AutoJoin, version: in.Version, expiry: in.Expiry, window: maxWindow, maxPacket: int(in.MaximumPacketSize), terse: in.NoReasons, quiet: afterAck}
 	if in.ReceiveMaximum > 0 {
 		c.window = min(c.window, int(in.ReceiveMaximum))
 	}

@@ -83,6 +83,24 @@ func TestOverTheRateOverHTTPIsHeldThenRefused(t *testing.T) {
 	}
 }
 
+// TestWhoWantsNoReasonsGetsNone: a Reason String to a client that set Request Problem Information to 0 would be a protocol error of
+// ours (MQTT-3.1.2-29), which it has to answer by ending the connection.
+func TestWhoWantsNoReasonsGetsNone(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	topic := "pacts/" + string(s.NewPact("alice", "bob").ID) + "/messages"
+	const reasonString = 0x1F
+	for _, props := range [][]byte{nil, {0x17, 1}, {0x17, 0}} {
+		c := connect(t, s, opts{user: "alice", v: 5, props: props})
+		ack := c.pub(topic, "{")
+		_, said := ack.props[reasonString]
+		if wanted := len(props) == 0 || props[1] == 1; ack.code != 0x99 || said != wanted {
+			t.Errorf("%x: PUBACK %#x with %v", props, ack.code, ack.props)
+		}
+		c.quit()
+	}
+}
+
 // TestClaimCodesAreNotGuessed: a claim counts as a command of who makes it, so that codes cannot be tried at the speed of HTTP.
 func TestClaimCodesAreNotGuessed(t *testing.T) {
 	t.Parallel()

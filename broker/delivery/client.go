@@ -131,6 +131,8 @@ func (c *Client) offer(e *entry) {
 	}
 	cur.head = max(cur.head, e.Seq)
 	switch {
+	case cur.state == placing && cur.first == 0:
+		cur.first = e.Seq
 	case cur.state == parked:
 		cur.state = behind
 		c.enqueue()

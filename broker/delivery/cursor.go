@@ -8,6 +8,7 @@ type cursor struct {
 	acked       pactwire.Seq // contiguous prefix that the client acknowledged
 	sent        pactwire.Seq // last that was handed to the transport
 	head        pactwire.Seq // last that is known to exist
+	first       pactwire.Seq // first that came while the place was being read; 0 = none
 	dup         pactwire.Seq // up to here a message may have been sent before
 	identifiers []uint32     // subscription identifiers of the filters that take the stream in
 	under       uint16       // messages in the ring

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/broker/delivery"
 )
 
 // pause lets housekeeping come round.
@@ -170,6 +171,50 @@ func TestWhoJoinsOnceMoreStartsThere(t *testing.T) {
 			pause()
 			if got := seqs(t, end.take()); !slices.Equal(got, []int{5}) {
 				t.Errorf("offline %v: received %v", offline, got)
+			}
+		})
+	}
+}
+
+// placedMeanwhile is a log in which something is committed just before its bounds are read.
+type placedMeanwhile struct {
+	*world
+	before func()
+}
+
+func (l *placedMeanwhile) Bounds(ctx context.Context, streams []pactwire.Stream) ([]pactwire.Bounds, error) {
+	if f := l.before; f != nil {
+		l.before = nil
+		f()
+	}
+	return l.world.Bounds(ctx, streams)
+}
+
+// TestPromise4FromQoS0ToQoS1NothingIsMissed: what comes while the place is read goes to who had the stream already, and not to
+// who comes new.
+func TestPromise4FromQoS0ToQoS1NothingIsMissed(t *testing.T) {
+	for had, want := range map[bool][]int{true: {1, 2, 3, 4}, false: {4}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.join("p", "alice")
+			l := &placedMeanwhile{world: w}
+			h := delivery.New(delivery.Config{}, l, w, w, w, quietLog, nil)
+			defer stop(t, h)
+			c, end, _ := connect(t, h, user("alice"))
+			if had {
+				c.Subscribe(context.Background(), []pactwire.Subscription{{Filter: "pacts/p/activity", RetainHandling: 2}})
+				c.AfterSuback()
+			}
+			h.Publish(w.commit(feed))
+			l.before = func() {
+				h.Publish(w.commit(feed))
+				h.Publish(w.commit(feed))
+			}
+			subscribeQuietly(c, "pacts/p/activity")
+			h.Publish(w.commit(feed))
+			pause()
+			if got := seqs(t, end.take()); !slices.Equal(got, want) {
+				t.Errorf("received %v, not %v", got, want)
 			}
 		})
 	}

@@ -44,7 +44,7 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	}
 	c.mu.Unlock()
 
-	err := c.place(ctx, found)
+	err := c.place(ctx, found, former)
 	if err == nil && !same && c.keeps() {
 		err = c.hub.saver.save(ctx, c)
 	}
@@ -154,8 +154,8 @@ func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cu
 }
 
 // place puts new cursors at the head of their streams. Entries that come meanwhile are seen in cur.head, since the cursors
-// are findable before the heads are read.
-func (c *Client) place(ctx context.Context, found []*cursor) error {
+// are findable before the heads are read. Who had the stream with QoS 0 until now misses none of those.
+func (c *Client) place(ctx context.Context, found []*cursor, former []subscription) error {
 	var bounds []pactwire.Bounds
 	if len(found) > 0 {
 		streams := make([]pactwire.Stream, len(found))
@@ -171,6 +171,9 @@ func (c *Client) place(ctx context.Context, found []*cursor) error {
 	defer c.mu.Unlock()
 	for i, cur := range found {
 		at := bounds[i].Head
+		if cur.first > 0 && slices.ContainsFunc(former, func(s subscription) bool { return s.filter.Covers(topicOf(cur.stream)) }) {
+			at = min(at, before(cur.first))
+		}
 		cur.acked, cur.sent, cur.head, cur.state = at, at, max(cur.head, at), held
 	}
 	for i := range c.subs {

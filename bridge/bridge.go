@@ -23,7 +23,8 @@ type Habits interface {
 // Publisher carries what was recorded to those who are connected. None of its methods blocks.
 type Publisher interface {
 	Publish(e pactwire.Entry)
-	Direct(u pactwire.UserID, topic string, payload, correlation []byte)
+	// Direct carries an unlogged message. about is the pact whose content it has, if any: who leaves that gets it no more.
+	Direct(u pactwire.UserID, about pactwire.PactID, topic string, payload, correlation []byte)
 	PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID)
 	StateChanged(p pactwire.PactID)
 }

@@ -73,7 +73,7 @@ func (p *told) Publish(e pactwire.Entry) {
 	p.ping()
 }
 
-func (p *told) Direct(_ pactwire.UserID, _ string, payload, _ []byte) {
+func (p *told) Direct(_ pactwire.UserID, _ pactwire.PactID, _ string, payload, _ []byte) {
 	var e pactwire.Event
 	if err := json.Unmarshal(payload, &e); err != nil {
 		panic(err)

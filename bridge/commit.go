@@ -150,7 +150,7 @@ func (c *commit) publish() {
 		c.b.pub.Publish(e)
 	}
 	for _, d := range c.directs {
-		c.b.pub.Direct(d.user, d.topic, d.payload, d.correlation)
+		c.b.pub.Direct(d.user, "", d.topic, d.payload, d.correlation)
 	}
 	for _, p := range c.states {
 		c.b.pub.StateChanged(p)

@@ -196,7 +196,7 @@ func (c *Companions) complain(err error, u pactwire.UserID) {
 // say sends an unlogged event to a person's inbox, on whichever node they are. It does not block.
 func (b *Bridge) say(u pactwire.UserID, e pactwire.Event) {
 	e.ID, e.CreatedAt = b.cfg.NewID(), pactwire.Time(time.Now())
-	b.pub.Direct(u, topics.Inbox(u), appendEvent(nil, &e), nil)
+	b.pub.Direct(u, "", topics.Inbox(u), appendEvent(nil, &e), nil)
 }
 
 // introduce tells two people who have become connected of each other. It runs on the committing goroutine and does not block.

@@ -11,7 +11,7 @@ import (
 func (b *Bridge) Refuse(cmd pactwire.Command, err error) {
 	e := pactwire.AsError(err)
 	if cmd.Answer.Topic != "" && !cmd.Answer.Silent {
-		b.tell(&cmd, pactwire.EventError, e.Data(cmd.Topic))
+		b.tell(&cmd, "", pactwire.EventError, e.Data(cmd.Topic))
 		return
 	}
 	var c *commit

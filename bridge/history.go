@@ -53,15 +53,15 @@ func (b *Bridge) sendHistory(cmd *pactwire.Command, page pactwire.HistoryPage) {
 		}
 		part := pactwire.HistoryPage{PactID: page.PactID, Items: rest[:n], HeadSeq: page.HeadSeq,
 			HasMore: page.HasMore || n < len(rest)}
-		b.tell(cmd, pactwire.EventPactHistory, part)
+		b.tell(cmd, cmd.Pact, pactwire.EventPactHistory, part)
 		if rest = rest[n:]; len(rest) == 0 {
 			return
 		}
 	}
 }
 
-// tell sends an answer that is never logged.
-func (b *Bridge) tell(cmd *pactwire.Command, typ pactwire.EventType, data any) {
+// tell sends an answer that is never logged. about is the pact whose content it has, if any.
+func (b *Bridge) tell(cmd *pactwire.Command, about pactwire.PactID, typ pactwire.EventType, data any) {
 	e := pactwire.Event{Type: typ, CommandID: commandID(cmd)}
 	c := &commit{b: b, now: time.Now()}
 	if err := c.fill(&e, data); err != nil {
@@ -72,7 +72,7 @@ func (b *Bridge) tell(cmd *pactwire.Command, typ pactwire.EventType, data any) {
 	if topic == "" {
 		topic = topics.Inbox(cmd.Sender.UserID)
 	}
-	b.pub.Direct(cmd.Sender.UserID, topic, appendEvent(nil, &e), cmd.Answer.Correlation)
+	b.pub.Direct(cmd.Sender.UserID, about, topic, appendEvent(nil, &e), cmd.Answer.Correlation)
 }
 
 // History reads a page of a pact's activities for a member. Who may not read the pact gets NotFound.

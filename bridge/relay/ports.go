@@ -28,7 +28,7 @@ type Bus interface {
 // Hub is this node's connections. Its methods do not block, save Yield and CheckSessions.
 type Hub interface {
 	Publish(e pactwire.Entry)
-	Direct(u pactwire.UserID, topic string, payload, correlation []byte)
+	Direct(u pactwire.UserID, about pactwire.PactID, topic string, payload, correlation []byte)
 	PactsChanged(u pactwire.UserID, joined []pactwire.Membership, left []pactwire.PactID)
 	StateChanged(p pactwire.PactID)
 	PresenceChanged(p pactwire.Presence)

@@ -28,9 +28,9 @@ func (r *Relay) stateOf(s pactwire.Stream) {
 }
 
 // Direct carries an unlogged message to a user's connections, on whichever nodes.
-func (r *Relay) Direct(u pactwire.UserID, topic string, payload, correlation []byte) {
-	r.hub.Direct(u, topic, payload, correlation)
-	r.tell(item{kind: kindDirect, user: u, text: topic, payload: payload, more: correlation})
+func (r *Relay) Direct(u pactwire.UserID, about pactwire.PactID, topic string, payload, correlation []byte) {
+	r.hub.Direct(u, about, topic, payload, correlation)
+	r.tell(item{kind: kindDirect, user: u, pact: about, text: topic, payload: payload, more: correlation})
 }
 
 // PactsChanged tells this node's connections. Other nodes find out by themselves, from PactChanged.

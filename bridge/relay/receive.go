@@ -68,7 +68,7 @@ func (r *Relay) hear(ctx context.Context, from string, it *item) {
 	case kindEntry:
 		r.seq.offer(it.entry)
 	case kindDirect:
-		r.hub.Direct(it.user, it.text, it.payload, it.more)
+		r.hub.Direct(it.user, it.pact, it.text, it.payload, it.more)
 	case kindState:
 		r.hub.StateChanged(it.pact)
 	case kindPact:

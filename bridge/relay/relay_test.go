@@ -53,10 +53,10 @@ func (h *hub) Behind(_ pactwire.Stream, head pactwire.Seq) {
 	}
 }
 
-func (h *hub) Direct(_ pactwire.UserID, _ string, payload, _ []byte) {
+func (h *hub) Direct(_ pactwire.UserID, about pactwire.PactID, _ string, payload, _ []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.directs = append(h.directs, string(payload))
+	h.directs = append(h.directs, string(about)+" "+string(payload))
 }
 
 func (h *hub) Yield(_ context.Context, key pactwire.SessionKey) error {
@@ -231,10 +231,10 @@ func TestAnAnswerReachesItsSenderAtAnotherNode(t *testing.T) {
 	_, a := node(t, server.URL(), "a/1", db, "alice")
 	bob, _ := node(t, server.URL(), "b/1", db, "bob")
 	testkit.Eventually(t, time.Minute, "it comes", func() bool {
-		a.Direct("bob", "users/bob/replies/x", []byte("answer"), nil) // until a knows b
+		a.Direct("bob", "p", "users/bob/replies/x", []byte("answer"), nil) // until a knows b
 		bob.mu.Lock()
 		defer bob.mu.Unlock()
-		return len(bob.directs) > 0
+		return len(bob.directs) > 0 && bob.directs[0] == "p answer"
 	})
 }
 
@@ -264,7 +264,7 @@ func TestPromise6MissedPresenceIsNoticed(t *testing.T) {
 	alice, a := node(t, server.URL(), "a/1", db, "alice")
 	bob, _ := node(t, server.URL(), "b/1", db, "bob")
 	testkit.Eventually(t, time.Minute, "a knows b", func() bool {
-		a.Direct("bob", "users/bob/replies/x", []byte("answer"), nil)
+		a.Direct("bob", "p", "users/bob/replies/x", []byte("answer"), nil)
 		bob.mu.Lock()
 		defer bob.mu.Unlock()
 		return len(bob.directs) > 0
@@ -276,7 +276,7 @@ func TestPromise6MissedPresenceIsNoticed(t *testing.T) {
 	before := a.LeftOut()
 	server.Do("DEL", "pactwire:inbox:{b/1}")
 	server.Do("SET", "pactwire:inbox:{b/1}", "not a stream")
-	a.Direct("bob", "users/bob/replies/x", []byte("lost"), nil)
+	a.Direct("bob", "p", "users/bob/replies/x", []byte("lost"), nil)
 	testkit.Eventually(t, time.Minute, "a could not send it", func() bool { return a.LeftOut() > before })
 	server.Do("DEL", "pactwire:inbox:{b/1}")
 	testkit.Eventually(t, time.Minute, "b is told that something was left out", func() bool { return bob.missing() > 1 })

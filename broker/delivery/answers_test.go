@@ -22,9 +22,9 @@ func TestAnswersWaitForRoomWithinABound(t *testing.T) {
 		c, end, _ := connect(t, h, in)
 		subscribe(t, c, 1, "users/alice/replies/#", "users/alice/replies/x")
 		for i := range 10 {
-			h.Direct("alice", "users/alice/replies/x", fmt.Append(nil, i), []byte{byte(i)})
-			h.Direct("alice", "users/bob/replies/x", nil, nil)
-			h.Direct("alice", "nonsense//", nil, nil)
+			h.Direct("alice", "", "users/alice/replies/x", fmt.Append(nil, i), []byte{byte(i)})
+			h.Direct("alice", "", "users/bob/replies/x", nil, nil)
+			h.Direct("alice", "", "nonsense//", nil, nil)
 		}
 		for i := range 10 {
 			if i%2 == 0 && len(end.got) != 2 {
@@ -38,7 +38,7 @@ func TestAnswersWaitForRoomWithinABound(t *testing.T) {
 			c.Puback(pk.PacketID, 0)
 		}
 		for range 67 {
-			h.Direct("alice", "users/alice/replies/x", nil, nil)
+			h.Direct("alice", "", "users/alice/replies/x", nil, nil)
 		}
 		if closed, reason := end.isClosed(); !closed || reason != 0x97 {
 			t.Errorf("closed %v with %#x", closed, reason)
@@ -102,7 +102,7 @@ func TestDeviceSubscribesToItsRepliesAlone(t *testing.T) {
 			[]byte{1, 0x87, 0x87, 0x87}; !bytes.Equal(got, want) {
 			t.Fatalf("codes %x", got)
 		}
-		h.Direct("alice", "devices/d1/replies", []byte("{}"), nil)
+		h.Direct("alice", "", "devices/d1/replies", []byte("{}"), nil)
 		h.Publish(w.commit(feed))
 		synctest.Wait()
 		if got := names(end.take()); !slices.Equal(got, []string{"devices/d1/replies"}) {
@@ -110,7 +110,7 @@ func TestDeviceSubscribesToItsRepliesAlone(t *testing.T) {
 		}
 		c.Detach()
 		_, end, present := connect(t, h, in)
-		h.Direct("alice", "devices/d1/replies", []byte("{}"), nil)
+		h.Direct("alice", "", "devices/d1/replies", []byte("{}"), nil)
 		synctest.Wait()
 		if got := end.take(); !present || len(got) != 1 {
 			t.Fatalf("on return (%v) %v", present, got)
@@ -142,7 +142,7 @@ func TestOperatorReadsEverythingLive(t *testing.T) {
 			c.Puback(uint16(id+1), 0)
 		}
 		h.Publish(w.commit(pactwire.InboxOf("alice")))
-		h.Direct("alice", "users/alice/replies/x", nil, nil)
+		h.Direct("alice", "", "users/alice/replies/x", nil, nil)
 		h.StateChanged("p")
 		h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice"})
 		pass(2 * time.Second)

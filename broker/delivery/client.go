@@ -45,7 +45,7 @@ type Client struct {
 	cursors  []*cursor
 	turn     int // of the cursors, the one that is served first
 	ring     ring
-	waits    []wire.Publish  // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes/2
+	waits    []waiting       // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes/2
 	heavy    int             // bytes of the waits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
 	shown    []shown         // which presence was told, by pact and member; at most maxShown
@@ -68,6 +68,12 @@ const (
 // maxWaits bounds the messages that wait in one client, as half of OutboundBytes bounds their bytes. One more QoS 0 event is
 // dropped; one more answer ends the connection, since it could not be given later.
 const maxWaits = 64
+
+// waiting is a message that waits, and the pact of which it tells: who leaves that gets it no more.
+type waiting struct {
+	wire.Publish
+	about pactwire.PactID
+}
 
 // collected is how many bytes a worker collects before it writes them.
 const collected = 16 << 10
@@ -163,7 +169,7 @@ func (c *Client) offerWithoutCursor(e *entry) {
 	switch {
 	case c.quiet == open && len(c.waits) == 0 && c.goes(&p):
 		c.write(p, slot{})
-	case (c.quiet != open || len(c.waits) > 0) && c.wait(p):
+	case (c.quiet != open || len(c.waits) > 0) && c.wait(p, e.Stream.Pact()):
 	default:
 		c.hub.metrics.dropped.Inc()
 		c.lossy = true
@@ -260,7 +266,7 @@ func (c *Client) flush() {
 }
 
 // direct sends an unlogged message, or keeps it until there is room.
-func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte) {
+func (c *Client) direct(about pactwire.PactID, t topics.Topic, name string, payload, correlation []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.detached {
@@ -278,7 +284,7 @@ func (c *Client) direct(t topics.Topic, name string, payload, correlation []byte
 	switch {
 	case c.quiet == open && len(c.waits) == 0 && c.room():
 		c.write(p, slot{})
-	case c.wait(p):
+	case c.wait(p, about):
 	case c.operator || qos == 0:
 		c.hub.metrics.dropped.Inc()
 	default:
@@ -296,11 +302,11 @@ func (c *Client) mayWait(p *wire.Publish) bool {
 }
 
 // wait lets a message wait behind those that do, if it may.
-func (c *Client) wait(p wire.Publish) bool {
+func (c *Client) wait(p wire.Publish, about pactwire.PactID) bool {
 	if !c.mayWait(&p) {
 		return false
 	}
-	c.waits = append(c.waits, p)
+	c.waits = append(c.waits, waiting{p, about})
 	c.heavy += p.Size()
 	c.block()
 	return true
@@ -311,10 +317,10 @@ func (c *Client) sendWaits() {
 	if c.quiet != open {
 		return
 	}
-	for len(c.waits) > 0 && c.goes(&c.waits[0]) {
+	for len(c.waits) > 0 && c.goes(&c.waits[0].Publish) {
 		c.heavy -= c.waits[0].Size()
-		c.write(c.waits[0], slot{})
-		c.waits[0] = wire.Publish{}
+		c.write(c.waits[0].Publish, slot{})
+		c.waits[0] = waiting{}
 		if c.waits = c.waits[1:]; len(c.waits) == 0 {
 			c.waits = nil
 		}

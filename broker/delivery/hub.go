@@ -234,17 +234,18 @@ func (h *Hub) readers(p pactwire.PactID, f func(*Client)) {
 	})
 }
 
-// Direct sends an unlogged message to every client of a user whose filters cover the topic.
-func (h *Hub) Direct(u pactwire.UserID, topic string, payload, correlation []byte) {
+// Direct sends an unlogged message to every client of a user whose filters cover the topic. about is the pact whose content it
+// has, if any.
+func (h *Hub) Direct(u pactwire.UserID, about pactwire.PactID, topic string, payload, correlation []byte) {
 	t, err := topics.Parse(topic)
 	if err != nil {
 		return
 	}
 	for _, c := range h.of(u) {
-		c.direct(t, topic, payload, correlation)
+		c.direct(about, t, topic, payload, correlation)
 	}
 	for _, c := range h.watching() {
-		c.direct(t, topic, payload, correlation)
+		c.direct(about, t, topic, payload, correlation)
 	}
 }
 
@@ -255,7 +256,7 @@ func (h *Hub) Event(u pactwire.UserID, e pactwire.Event) {
 		h.logger.Error("encode event", "type", e.Type, "error", err)
 		return
 	}
-	h.Direct(u, topics.Inbox(u), body, nil)
+	h.Direct(u, "", topics.Inbox(u), body, nil)
 }
 
 // DisconnectUser ends all connections of a user on this node; their sessions stay.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/pactwire/pactwire"
-	"github.com/pactwire/pactwire/broker/wire"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -50,9 +49,8 @@ func (c *Client) revoke(p pactwire.PactID) {
 	}
 	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
 	c.shown = slices.DeleteFunc(c.shown, func(x shown) bool { return x.pact == p })
-	name := topics.Activity(p)
-	c.waits = slices.DeleteFunc(c.waits, func(m wire.Publish) bool {
-		if m.Topic != name {
+	c.waits = slices.DeleteFunc(c.waits, func(m waiting) bool {
+		if m.about != p {
 			return false
 		}
 		c.heavy -= m.Size()

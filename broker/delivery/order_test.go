@@ -32,7 +32,7 @@ func TestPromise3WhatWaitsIsNotOvertaken(t *testing.T) {
 			{Filter: "users/alice/inbox", QoS: 1, RetainHandling: 2}, {Filter: "users/alice/replies/#", QoS: 1}, {Filter: "pacts/p/activity", RetainHandling: 2}})
 		c.AfterSuback()
 		h.Publish(w.commit(pactwire.InboxOf("alice")))
-		h.Direct("alice", "users/alice/replies/x", []byte(`{}`), nil) // waits: the window is full
+		h.Direct("alice", "", "users/alice/replies/x", []byte(`{}`), nil) // waits: the window is full
 		synctest.Wait()
 		inbox := end.take()
 		h.Publish(w.commit(feed))
@@ -104,7 +104,7 @@ func TestPromise7AnswersWaitWithinABoundOfBytes(t *testing.T) {
 		subscribeQuietly(c, "users/alice/replies/#")
 		n := 0
 		for closed := false; n < 64 && !closed; n++ {
-			h.Direct("alice", "users/alice/replies/x", make([]byte, 60<<10), nil)
+			h.Direct("alice", "", "users/alice/replies/x", make([]byte, 60<<10), nil)
 			closed, _ = end.isClosed()
 		}
 		if n < 2 || n > 5 {
@@ -218,4 +218,30 @@ func TestPromise4FromQoS0ToQoS1NothingIsMissed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPromise5AnswersThatWaitEndWithMembership: a page of a pact's history that waits for room is not for who has left since.
+func TestPromise5AnswersThatWaitEndWithMembership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		in := user("alice")
+		in.ReceiveMaximum = 1
+		c, end, _ := connect(t, h, in)
+		subscribeQuietly(c, "users/alice/#", "pacts/p/activity")
+		h.Publish(w.commit(pactwire.InboxOf("alice"))) // fills the window
+		synctest.Wait()
+		inbox := end.take()
+		h.Direct("alice", "p", "users/alice/replies/x", []byte("of p"), nil)
+		h.Direct("alice", "q", "users/alice/replies/x", []byte("of q"), nil)
+		w.leave("p", "alice")
+		h.PactsChanged("alice", nil, []pactwire.PactID{"p"})
+		c.Puback(inbox[0].PacketID, 0)
+		pause()
+		if got := end.take(); len(got) != 1 || string(got[0].Payload) != "of q" {
+			t.Errorf("received %v", got)
+		}
+	})
 }

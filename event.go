@@ -58,9 +58,10 @@ func (e *Error) Data(topic string) ErrorData {
 	return ErrorData{Code: e.Code, Message: e.Message, Field: e.Field, Retryable: e.Retryable(), Topic: topic}
 }
 
-// CommandDone is the data of SERVER:COMMAND_DONE.
+// CommandDone is the data of SERVER:COMMAND_DONE. What there is none of is null: the pact of a direct message, the activity of
+// what was done before.
 type CommandDone struct {
-	PactID      PactID  `json:"pactId,omitempty"`
+	PactID      *PactID `json:"pactId"`
 	ActivityID  *string `json:"activityId"`
 	ActivitySeq *Seq    `json:"activitySeq"`
 	Duplicate   bool    `json:"duplicate"`

@@ -396,5 +396,5 @@ func (op *operation) message(cmd *pactwire.Command) (pactwire.CommandDone, error
 	if err := op.activity(&a, pactwire.MessageData{MessageID: op.bridge.cfg.NewID(), Message: cmd.Message.Message}); err != nil {
 		return pactwire.CommandDone{}, err
 	}
-	return pactwire.CommandDone{PactID: cmd.Pact, ActivityID: &a.ID, ActivitySeq: &a.Seq}, nil
+	return pactwire.CommandDone{PactID: &a.PactID, ActivityID: &a.ID, ActivitySeq: &a.Seq}, nil
 }

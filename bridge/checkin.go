@@ -1,17 +1,30 @@
 package bridge
 
 import (
+	"errors"
+
 	"encoding/json"
 
 	"github.com/pactwire/pactwire"
 )
+
+// asSent names the field that a sender used for the time at which it happened.
+func asSent(cmd *pactwire.Command, err error) error {
+	e, ok := errors.AsType[*pactwire.Error](err)
+	if !ok || e.Field != "occurredAt" || cmd.Checkin.Age == nil {
+		return err
+	}
+	aged := *e
+	aged.Field = "ageMs"
+	return &aged
+}
 
 // checkin applies a check-in inside the transaction and records what came of it.
 func (op *operation) checkin(cmd *pactwire.Command) (pactwire.CheckinLogged, error) {
 	req := requestOf(cmd)
 	res, err := op.bridge.habits.Checkin(op.bridge.ctx, op.tx, req)
 	if err != nil {
-		return pactwire.CheckinLogged{}, err
+		return pactwire.CheckinLogged{}, asSent(cmd, err)
 	}
 	if err := op.changes(res.Broken); err != nil {
 		return pactwire.CheckinLogged{}, err

@@ -41,7 +41,7 @@ func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
 		}
 	}
 	if err := op.dates(&call); err != nil {
-		if e := pactwire.AsError(err); !e.Retryable() {
+		if e := pactwire.AsError(asSent(cmd, err)); !e.Retryable() {
 			return op.refuse(cmd, res, e)
 		}
 		return err

@@ -58,7 +58,7 @@ func (op *operation) in(cmd *pactwire.Command) (*pactwire.Pact, error) {
 
 // said is what a command came to that wrote one activity.
 func said(a *pactwire.Activity) pactwire.CommandDone {
-	return pactwire.CommandDone{PactID: a.PactID, ActivityID: &a.ID, ActivitySeq: &a.Seq}
+	return pactwire.CommandDone{PactID: &a.PactID, ActivityID: &a.ID, ActivitySeq: &a.Seq}
 }
 
 // by is an activity of the command's sender.
@@ -206,7 +206,7 @@ func (op *operation) react(cmd *pactwire.Command) (done pactwire.CommandDone, er
 		return done, err
 	}
 	if was == in.Emoji {
-		return pactwire.CommandDone{PactID: cmd.Pact, Duplicate: true}, nil
+		return pactwire.CommandDone{PactID: &cmd.Pact, Duplicate: true}, nil
 	}
 	if err := op.tx.PutReaction(in.ActivityID, cmd.Sender.UserID, in.Emoji); err != nil {
 		return done, err

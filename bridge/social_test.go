@@ -107,7 +107,7 @@ func TestCelebrationReachesItsTargetAndTheFeed(t *testing.T) {
 	a := feed[len(feed)-1]
 	var data pactwire.CelebrationData
 	if err := json.Unmarshal(a.Data, &data); err != nil || a.Type != pactwire.CelebrationSent || a.UserID != "alice" || *a.CommandID != "k" ||
-		data.TargetUserID != "bob" || data.CheckinID != checkin || data.Message != "well done" || *d.ActivityID != a.ID || *d.ActivitySeq != a.Seq || d.PactID != p.ID {
+		data.TargetUserID != "bob" || data.CheckinID != checkin || data.Message != "well done" || *d.ActivityID != a.ID || *d.ActivitySeq != a.Seq || *d.PactID != p.ID {
 		t.Errorf("activity %+v %s, answer %+v", a, a.Data, d)
 	}
 	var got pactwire.CelebrationReceived

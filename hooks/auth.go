@@ -280,6 +280,9 @@ func parseStatus(payload []byte) (pactwire.PresenceStatus, error) {
 
 // expiry is how long the session outlives the connection.
 func (a *Auth) expiry(p *peer, cl *mqtt.Client) time.Duration {
+	if !p.lab && p.identity.Is(pactwire.RoleOperator) {
+		return 0 // nothing is kept for them
+	}
 	if !p.v5() {
 		if cl.Properties.Clean {
 			return 0

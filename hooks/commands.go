@@ -104,6 +104,9 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 	}
 	var err error
 	if draft.Answer, err = answerTo(p, pk); err != nil {
+		if cmds, _ := c.parse(t, pk.Properties.ContentType, pk.Payload); len(cmds) == 1 {
+			draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID // so that the sender knows what was refused
+		}
 		c.refuse(p, pk, draft, err)
 		return
 	}

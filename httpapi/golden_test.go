@@ -112,9 +112,9 @@ func TestAnswers(t *testing.T) {
 // commandDone is the answer to a command that is no check-in. Without a pact it made no activity.
 func commandDone(t *testing.T, p pactwire.PactID, duplicate bool) httpapi.Outcome {
 	t.Helper()
-	d := pactwire.CommandDone{PactID: p, Duplicate: duplicate}
+	d := pactwire.CommandDone{Duplicate: duplicate}
 	if id := "a1"; p != "" {
-		d.ActivityID, d.ActivitySeq = &id, seq(9)
+		d.PactID, d.ActivityID, d.ActivitySeq = &p, &id, seq(9)
 	}
 	data, err := json.Marshal(d)
 	if err != nil {

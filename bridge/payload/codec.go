@@ -78,6 +78,18 @@ func (c codec) decode(payload []byte, into any) error {
 	return jsonError(json.Unmarshal(payload, into))
 }
 
+// names reports whether an object has a field, be it null.
+func (c codec) names(payload []byte, field string) bool {
+	if c == cborCodec {
+		var m map[string]cbor.RawMessage
+		_ = cborMode.Unmarshal(payload, &m) // it was read before
+		return m[field] != nil
+	}
+	var m map[string]json.RawMessage
+	_ = json.Unmarshal(payload, &m)
+	return m[field] != nil
+}
+
 // items splits an array.
 func (c codec) items(payload []byte) ([][]byte, error) {
 	if c == cborCodec {

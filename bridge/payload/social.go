@@ -99,6 +99,9 @@ func parseReaction(p pactwire.PactID, c codec, payload []byte) (pactwire.Command
 	if in.ActivityID, err = named("activityId", w.ActivityID, "the activity that you react to"); err != nil {
 		return cmd, err
 	}
+	if w.Emoji == nil && !c.names(payload, "emoji") {
+		return cmd, pactwire.FieldErrorf("emoji", "emoji is missing; null takes a reaction back")
+	}
 	if w.Emoji != nil { // null takes a reaction back
 		if *w.Emoji == "" {
 			return cmd, pactwire.FieldErrorf("emoji", "emoji is empty; null takes a reaction back")

@@ -73,7 +73,7 @@ func TestWhatPeopleSayIsRefusedByName(t *testing.T) {
 		{celebrations, `{"checkinId":"c","id":"` + long + `"}`, "id"},
 		{encouragements, `{"message":"go"}`, "targetUserId"}, {encouragements, `{"targetUserId":"bob","emoji":"a b"}`, "emoji"},
 		{encouragements, `{"targetUserId":"bob","emoji":"` + long + `"}`, "emoji"},
-		{reactions, `{"emoji":"🎉"}`, "activityId"}, {reactions, `{"activityId":"a","emoji":""}`, "emoji"}, {reactions, `{"activityId":"a","emoji":1}`, "emoji"},
+		{reactions, `{"emoji":"🎉"}`, "activityId"}, {reactions, `{"activityId":"a","emoji":""}`, "emoji"}, {reactions, `{"activityId":"a"}`, "emoji"}, {reactions, `{"activityId":"a","emoji":1}`, "emoji"},
 		{userMessages, `{"message":" "}`, "message"}, {userMessages, `{}`, "message"},
 		{connections, `{}`, "action"}, {connections, `{"action":"ACCEPT"}`, "action"}, {connections, `{"action":3}`, "action"},
 		{notifications, `{"isUnread":false}`, "id"}, {notifications, `{"id":"n"}`, "isUnread"}, {notifications, `{"id":"n","isUnread":"no"}`, "isUnread"},

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/testkit"
@@ -322,4 +323,46 @@ func TestPromise2Once(t *testing.T) {
 	if as := c.activities(p); as[len(as)-1].UserID != "alice" {
 		t.Errorf("it speaks for %s", as[len(as)-1].UserID)
 	}
+}
+
+// TestRefusalsNameWhatWasSent: the command that was refused, and the field that its sender used.
+func TestRefusalsNameWhatWasSent(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	p := "pacts/" + string(s.NewPact("alice", "bob").ID)
+	c := connect(t, s, opts{user: "alice", v: 5})
+	c.sub("users/alice/inbox")
+	for _, x := range []struct{ topic, payload, id, field string }{
+		{p + "/messages", `{"id":"m1","message":"answer me elsewhere"}`, "m1", "responseTopic"},
+		{p + "/checkins", `{"id":"c1","status":"completed","ageMs":900000000}`, "c1", "ageMs"},
+		{p + "/checkins", `{"id":"c2","status":"completed","occurredAt":"2026-01-01T00:00:00Z"}`, "c2", "occurredAt"},
+		{p + "/reactions", `{"id":"r1","activityId":"a","emojis":"❤"}`, "r1", "emoji"},
+	} {
+		var props [][]byte
+		if x.field == "responseTopic" {
+			props = append(props, propStr(propResponseTopic, "users/bob/replies/x"))
+		}
+		if ack := c.pub(x.topic, x.payload, props...); ack.code != 0x99 {
+			t.Errorf("%s: PUBACK %#x", x.payload, ack.code)
+		}
+		testkit.Eventually(t, 10*time.Second, x.id+" is refused with its name", func() bool {
+			for _, m := range c.of(publish) {
+				if strings.Contains(m.payload, `"commandId":"`+x.id+`"`) && strings.Contains(m.payload, `"field":"`+x.field+`"`) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	if ack := c.pub("users/bob/messages", `{"id":"d1","message":"hello"}`); ack.code != 0 {
+		t.Errorf("a direct message: PUBACK %#x", ack.code)
+	}
+	testkit.Eventually(t, 10*time.Second, "a command without a pact says so", func() bool {
+		for _, m := range c.of(publish) {
+			if strings.Contains(m.payload, `"commandId":"d1"`) && strings.Contains(m.payload, `"pactId":null`) {
+				return true
+			}
+		}
+		return false
+	})
 }

@@ -45,7 +45,7 @@ type Client struct {
 	cursors  []*cursor
 	turn     int // of the cursors, the one that is served first
 	ring     ring
-	waits    []waiting       // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes/2
+	waits    []waiting       // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes
 	heavy    int             // bytes of the waits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
 	shown    []shown         // which presence was told, by pact and member; at most maxShown
@@ -65,7 +65,7 @@ const (
 	afterAck             // SUBACK or CONNACK goes first
 )
 
-// maxWaits bounds the messages that wait in one client, as half of OutboundBytes bounds their bytes. One more QoS 0 event is
+// maxWaits bounds the messages that wait in one client, as OutboundBytes bounds their bytes, in which a page of history has room. One more QoS 0 event is
 // dropped; one more answer ends the connection, since it could not be given later.
 const maxWaits = 64
 
@@ -298,7 +298,7 @@ func (c *Client) goes(p *wire.Publish) bool { return c.fits() && (p.QoS == 0 || 
 
 // mayWait reports whether one more message may wait. The first always may.
 func (c *Client) mayWait(p *wire.Publish) bool {
-	return len(c.waits) == 0 || len(c.waits) < maxWaits && c.heavy+p.Size() <= c.hub.cfg.OutboundBytes/2
+	return len(c.waits) == 0 || len(c.waits) < maxWaits && c.heavy+p.Size() <= c.hub.cfg.OutboundBytes
 }
 
 // wait lets a message wait behind those that do, if it may.

@@ -107,7 +107,7 @@ func TestPromise7AnswersWaitWithinABoundOfBytes(t *testing.T) {
 			h.Direct("alice", "", "users/alice/replies/x", make([]byte, 60<<10), nil)
 			closed, _ = end.isClosed()
 		}
-		if n < 2 || n > 5 {
+		if n < 4 || n > 7 {
 			t.Errorf("ended with answer %d of 60 KiB", n)
 		}
 	})

@@ -232,7 +232,7 @@ func TestDevicePayloadsAndBrokenClocks(t *testing.T) {
 		"2106":                        {`{"status":"completed","occurredAt":"2106-02-07T06:28:15Z"}`, nil, 0x99, "occurredAt", nil, ""},
 		"2106 and an age":             {`{"status":"completed","occurredAt":"2106-02-07T06:28:15Z","ageMs":0}`, nil, 0, "", []string{today}, "completed"},
 		"an age that ran over":        {`{"status":"completed","ageMs":-4294967296}`, nil, 0x99, "ageMs", nil, ""},
-		"older than a week":           {fmt.Sprintf(`{"status":"completed","ageMs":%d}`, 9*day), nil, 0x99, "occurredAt", nil, ""},
+		"older than a week":           {fmt.Sprintf(`{"status":"completed","ageMs":%d}`, 9*day), nil, 0x99, "ageMs", nil, ""},
 		"a battery that overshoots":   {`{"status":"completed","battery":104.2}`, nil, 0, "", []string{today}, "completed"},
 		"a battery that is no number": {`{"status":"completed","battery":"full"}`, nil, 0x99, "battery", nil, ""},
 		"a foreign habit":             {`{"status":"completed","habitGoalId":"other"}`, nil, 0x99, "habitGoalId", nil, ""},

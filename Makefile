@@ -49,7 +49,8 @@ fuzz: ## run every fuzz test for FUZZTIME=30s each
 bench: build ## measure the budget with pactwire bench: rates, latency, memory, reconnects, fan-out
 	@scripts/bench.sh $(BIN)
 
-bench-peers: test-deps ## pactwire beside mosquitto and the bare MQTT library, by turns
+bench-peers: ## pactwire beside mosquitto and the bare MQTT library, by turns
+	@scripts/deps.sh mosquitto
 	@scripts/bench-peers.sh
 
 bench-cluster: test-deps build ## what an event costs on one node, two and three

@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-3}
+PATH=$PATH:/usr/sbin # where Debian keeps mosquitto
 dir=$(mktemp -d)
 server=
 finish() {

@@ -2,12 +2,14 @@
 # Sees to it that what the tests need is here: MQTT clients made by others, Node for mqtt.js, PostgreSQL and Redis. As root
 # on Debian it installs what is missing; anyone else is told what to install. Nothing is done when all is there. Debian may
 # start the installed servers; the tests start their own, on other ports, and do not touch those.
+#   scripts/deps.sh [PACKAGE...]
+# sees to those packages too, whose command has the package's name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
 shopt -s nullglob
-for bin in /usr/lib/postgresql/*/bin; do PATH=$PATH:$bin; done # Debian keeps the server out of the PATH
+for bin in /usr/lib/postgresql/*/bin /usr/sbin; do PATH=$PATH:$bin; done # Debian keeps servers out of a user's PATH
 need() { # need COMMAND PACKAGE
 	command -v "$1" >/dev/null || missing+=("$2")
 }
@@ -19,6 +21,7 @@ need redis-server redis-server
 need redis-cli redis-tools
 need postgres postgresql
 need psql postgresql-client
+for package; do need "$package" "$package"; done
 /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
 
 if ((${#missing[@]})); then

@@ -24,6 +24,16 @@ const (
 	KindScale  DeviceKind = "scale"
 )
 
+// ParseDeviceKind returns the kind of that name; a phone for one that is not known.
+func ParseDeviceKind(name string) DeviceKind {
+	for _, k := range []DeviceKind{KindWatch, KindWeb, KindButton, KindScale} {
+		if string(k) == name {
+			return k
+		}
+	}
+	return KindPhone
+}
+
 // Human reports whether a person looks at such a device. Unknown kinds are human.
 func (k DeviceKind) Human() bool { return k != KindButton && k != KindScale }
 

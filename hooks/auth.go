@@ -149,14 +149,15 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		}
 		return nil, &refusal{badCredentials, 5, e.Message}
 	}
+	id.Token = "" // requests alone are passed on with it
 	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone,
-		clientID: cl.ID, method: pk.Properties.AuthenticationMethod, lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
+		clientID: strings.Clone(cl.ID), method: strings.Clone(pk.Properties.AuthenticationMethod), lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
 	p.bearer.Store(&p.identity)
 	autoJoin := a.cfg.AutoJoin
 	for _, up := range pk.Properties.User {
 		switch up.Key {
 		case "device":
-			p.kind = pactwire.DeviceKind(up.Val)
+			p.kind = pactwire.ParseDeviceKind(up.Val)
 		case "auto-join":
 			autoJoin = up.Val == "true"
 		}
@@ -173,6 +174,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	cl.State.Inflight.ResetSendQuota(0)
 	p.expiry = a.expiry(p, cl)
 	a.setKeepalive(p, cl)
+	dropConnect(cl)
 	if p.lab {
 		if receiveMax > 0 && receiveMax < math.MaxUint16 {
 			p.conn.SetWindow(receiveMax)
@@ -206,6 +208,14 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	p.session, p.present = session, present
 	p.slots = make(chan struct{}, maxUnanswered)
 	return p, nil
+}
+
+// dropConnect has the library's client keep no part of the CONNECT packet, which holds the token and what else its sender put
+// there, up to the packet limit: any part of it would keep the whole for as long as the connection lives.
+func dropConnect(cl *mqtt.Client) {
+	cl.Properties.Username = nil
+	props := &cl.Properties.Props
+	props.User, props.AuthenticationMethod, props.AuthenticationData = nil, "", nil
 }
 
 // sessionName is the client id under which a session is kept. Client ids belong to a person, and those of each of their

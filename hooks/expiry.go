@@ -105,6 +105,7 @@ func (a *Auth) OnAuthPacket(cl *mqtt.Client, pk packets.Packet) (packets.Packet,
 	case !same(id, p.identity):
 		return pk, a.noRefresh(p, packets.ErrNotAuthorized)
 	}
+	id.Token = ""
 	p.bearer.Store(&id)
 	if a.cfg.Stands(id) != nil { // revoked before EndRevoked could find it here
 		return pk, a.noRefresh(p, packets.ErrNotAuthorized)

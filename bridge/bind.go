@@ -13,7 +13,7 @@ func (b *Bridge) Bindable(ctx context.Context, u pactwire.UserID, p pactwire.Pac
 		return pactwire.Pact{}, err
 	}
 	defer b.members.Release(u)
-	if err := b.members.CanCommand(ctx, u, p); err != nil {
+	if err := b.mayCommand(ctx, u, p); err != nil {
 		if pactwire.CodeOf(err) == pactwire.Denied {
 			err = pactwire.Errorf(pactwire.NotFound, "there is no such pact, or you are not in it")
 		}

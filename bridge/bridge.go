@@ -99,7 +99,8 @@ type Bridge struct {
 	store   Store
 	habits  Habits
 	pub     Publisher
-	peers   Peers // nil on a single node
+	peers   Peers     // nil on a single node
+	local   Publisher // nil on a single node
 	members *Membership
 	log     *slog.Logger
 	metrics *metrics

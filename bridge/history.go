@@ -134,7 +134,7 @@ func (b *Bridge) mayRead(ctx context.Context, id pactwire.Identity, pact pactwir
 		return err
 	}
 	defer b.members.Release(id.UserID)
-	if err := b.members.CanCommand(ctx, id.UserID, pact); err != nil && pactwire.CodeOf(err) != pactwire.Conflict {
+	if err := b.mayCommand(ctx, id.UserID, pact); err != nil && pactwire.CodeOf(err) != pactwire.Conflict {
 		return err
 	}
 	return nil

@@ -54,7 +54,7 @@ type Membership struct {
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view
 	waiting map[pactwire.UserID]*loading
-	watched map[pactwire.PactID]*bool     // being read again, and whether it was learned meanwhile
+	watched map[pactwire.PactID][]*bool   // being read again, and whether it was learned meanwhile; one a reader
 	absent  map[pactwire.PactID]time.Time // when a remote service said that there is no such pact
 	saw     func(ctx context.Context, pacts []pactwire.Pact, read reading) error
 }
@@ -83,7 +83,7 @@ func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.L
 	m := &Membership{cfg: cfg, pacts: habits.PactsOf, one: habits.Pact, since: store.JoinedAt, log: log,
 		want: make(chan struct{}, 1), users: make(map[pactwire.UserID]*holding), idle: make(map[pactwire.UserID]struct{}),
 		known: make(map[pactwire.PactID]*view), waiting: make(map[pactwire.UserID]*loading),
-		watched: make(map[pactwire.PactID]*bool), absent: make(map[pactwire.PactID]time.Time)}
+		watched: make(map[pactwire.PactID][]*bool), absent: make(map[pactwire.PactID]time.Time)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	if !cfg.Remote {
@@ -166,9 +166,6 @@ type change struct {
 // learn takes a pact as it is now, and tells the publisher whose membership that changes.
 func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 	m.mu.Lock()
-	if changed := m.watched[p.ID]; changed != nil {
-		*changed = true
-	}
 	changes := m.take(p)
 	m.mu.Unlock()
 	for _, c := range changes {
@@ -180,6 +177,9 @@ func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	now := time.Now()
 	delete(m.absent, p.ID)
+	for _, changed := range m.watched[p.ID] {
+		*changed = true
+	}
 	v := m.known[p.ID]
 	if v == nil {
 		v = &view{}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -17,16 +18,47 @@ type Peers interface {
 	Renamed(u pactwire.UserID, name string, pacts []pactwire.PactID)
 }
 
-// Share names the other nodes. It is called once, before anything else; without it there are none.
-func (b *Bridge) Share(p Peers) { b.peers = p }
+// Share names the other nodes, and who tells this node's connections alone. It is called once, before anything else; without
+// it there are no others.
+func (b *Bridge) Share(p Peers, local Publisher) { b.peers, b.local = p, local }
 
-// Relearn reads a pact that another node has changed, and tells pub whose membership that changes. Of a pact that nobody here
-// has to do with nothing is kept.
-func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {
+// Relearn reads a pact that another node has changed, and tells this node's connections whose membership that changes. Of a
+// pact that nobody here has to do with nothing is kept.
+func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID) error {
 	if b.cfg.Remote {
 		return b.Refresh(ctx, id) // tells by itself
 	}
-	return b.members.relearn(ctx, id, pub)
+	return b.members.relearn(ctx, id, b.local)
+}
+
+// Learn reads pacts again of which this node may have an old view, and tells its connections of what is new before it returns:
+// a person who has just joined through one node may be faster at another than the news. Where nobody else changes pacts it
+// does nothing. It fails with Unavailable.
+func (b *Bridge) Learn(ctx context.Context, pacts []pactwire.PactID) error {
+	if !b.cfg.Shared && !b.cfg.Remote {
+		return nil
+	}
+	for _, p := range pacts {
+		switch err := b.Relearn(ctx, p); pactwire.CodeOf(err) {
+		case "", pactwire.NotFound, pactwire.Denied:
+		default:
+			return &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}
+		}
+	}
+	return nil
+}
+
+// mayCommand is nil when u, who is held by Ensure, may command p now; else as Membership.CanCommand. Nobody is refused by an
+// old view.
+func (b *Bridge) mayCommand(ctx context.Context, u pactwire.UserID, p pactwire.PactID) error {
+	err := b.members.CanCommand(ctx, u, p)
+	if pactwire.CodeOf(err) != pactwire.Denied || b.cfg.Remote && b.members.get(p) == nil { // that was read just now
+		return err
+	}
+	if err := b.Learn(ctx, []pactwire.PactID{p}); err != nil {
+		return err
+	}
+	return b.members.CanCommand(ctx, u, p)
 }
 
 // rereadings bounds how often one call reads a pact that changes meanwhile. Where several nodes do so because of each other,
@@ -46,11 +78,11 @@ func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publis
 		changed := m.watch(id)
 		p, err := m.read1(ctx, id)
 		if pactwire.CodeOf(err) == pactwire.NotFound {
-			m.unwatch(id)
+			m.unwatch(id, changed)
 			return nil // such as one that was being made when it was asked for
 		}
 		if err != nil {
-			m.unwatch(id)
+			m.unwatch(id, changed)
 			return err
 		}
 		changes, ok := m.takeUnless(changed, p)
@@ -86,27 +118,34 @@ func (m *Membership) read1(ctx context.Context, id pactwire.PactID) (pactwire.Pa
 	return p, nil
 }
 
-// watch notes that a pact is being read; the bool becomes true when it is learned from elsewhere meanwhile. Each pact is
-// watched by one at a time.
+// watch notes that a pact is being read; the bool becomes true when it is learned from elsewhere meanwhile.
 func (m *Membership) watch(id pactwire.PactID) *bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	changed := new(bool)
-	m.watched[id] = changed
+	m.watched[id] = append(m.watched[id], changed)
 	return changed
 }
 
-func (m *Membership) unwatch(id pactwire.PactID) {
+func (m *Membership) unwatch(id pactwire.PactID, changed *bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.watched, id)
+	m.watchedBy(id, changed)
+}
+
+// watchedBy ends a watch. Under m.mu.
+func (m *Membership) watchedBy(id pactwire.PactID, changed *bool) {
+	rest := slices.DeleteFunc(m.watched[id], func(x *bool) bool { return x == changed })
+	if m.watched[id] = rest; len(rest) == 0 {
+		delete(m.watched, id)
+	}
 }
 
 // takeUnless takes what was read, unless the pact was learned from elsewhere meanwhile.
 func (m *Membership) takeUnless(changed *bool, p pactwire.Pact) (changes []change, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.watched, p.ID)
+	m.watchedBy(p.ID, changed)
 	if *changed {
 		return nil, false
 	}

@@ -38,7 +38,7 @@ func (b *Bridge) decide(ctx context.Context, cmd *pactwire.Command) error {
 	if cmd.User != "" {
 		return nil
 	}
-	if err := b.members.CanCommand(ctx, cmd.Sender.UserID, cmd.Pact); err != nil {
+	if err := b.mayCommand(ctx, cmd.Sender.UserID, cmd.Pact); err != nil {
 		return err
 	}
 	if cmd.Kind == pactwire.CommandReaction {

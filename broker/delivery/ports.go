@@ -46,10 +46,13 @@ type Peers interface {
 }
 
 // Access is the in-memory view of membership: the one function that says who may read what, at subscribe, delivery and
-// replay alike. Its methods neither block nor do I/O, save Ensure.
+// replay alike. Its methods neither block nor do I/O, save Ensure and Learn.
 type Access interface {
 	// Ensure makes the user's pacts known, reading them when they are not. It fails with Unavailable.
 	Ensure(ctx context.Context, u pactwire.UserID) error
+	// Learn reads pacts again of which the view may be old, and calls Hub.PactsChanged for what is new before it returns. It
+	// fails with Unavailable.
+	Learn(ctx context.Context, pacts []pactwire.PactID) error
 	// Release says that a connection for which Ensure succeeded has ended.
 	Release(u pactwire.UserID)
 	// CanRead reports whether u may read p now.

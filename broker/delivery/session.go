@@ -17,12 +17,19 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 	if h.shared != nil {
 		session, ok, err := h.claim(ctx, c, clean)
 		switch {
-		case ok:
-			c.restore(session, false)
-		case err == nil:
+		case err != nil:
+			return false, err
+		case !ok:
 			c.beginAnew()
+			return false, nil
 		}
-		return ok, err
+		if err := c.learn(ctx, named(session.Filters)); err != nil {
+			session.GoneAt = time.Now()
+			h.saver.park(c, session) // it was claimed, and what was not written yet is nowhere else
+			return false, err
+		}
+		c.restore(session, false)
+		return true, nil
 	}
 	session, ok := h.saver.find(c.key)
 	stored := !ok
@@ -39,6 +46,9 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 	if gone := session.GoneAt; clean || !gone.IsZero() && !gone.Add(session.Expiry).After(time.Now()) {
 		c.beginAnew()
 		return false, h.saver.drop(ctx, c.key)
+	}
+	if err := c.learn(ctx, named(session.Filters)); err != nil {
+		return false, err
 	}
 	if session.GoneAt.Before(h.started) {
 		session = session.Standing() // the process before may have died in the moment after this client came back
@@ -58,6 +68,34 @@ func (c *Client) isAnew() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.anew
+}
+
+// learn has the pacts read again that filters name and that the user may not read as far as this node has heard.
+func (c *Client) learn(ctx context.Context, filters []string) error {
+	if pacts := c.unheard(filters); len(pacts) > 0 {
+		return c.hub.access.Learn(ctx, pacts)
+	}
+	return nil
+}
+
+func named(filters []pactwire.SessionFilter) []string {
+	names := make([]string, len(filters))
+	for i := range filters {
+		names[i] = filters[i].Filter
+	}
+	return names
+}
+
+// unheard lists those pacts.
+func (c *Client) unheard(filters []string) (pacts []pactwire.PactID) {
+	for _, name := range filters {
+		filter, verdict := topics.Subscribe(c.identity(), false, name)
+		byPact := verdict == topics.IfMember || verdict == topics.IfPartner
+		if byPact && !c.may(filter, verdict) && !slices.Contains(pacts, filter.Pact()) {
+			pacts = append(pacts, filter.Pact())
+		}
+	}
+	return pacts
 }
 
 // restore rebuilds filters and cursors through the permission check of today. The session is written again soon, as one

@@ -3,6 +3,9 @@ package delivery
 import (
 	"context"
 	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/topics"
@@ -26,6 +29,7 @@ func (c *Client) may(f topics.Filter, v topics.Verdict) bool {
 // It waits until the place of each new stream is known and, for a session that is kept, the filters are stored.
 func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []byte {
 	codes := make([]byte, len(subs))
+	heard := c.learnOf(ctx, subs)
 	c.mu.Lock()
 	if c.detached {
 		c.mu.Unlock()
@@ -35,7 +39,7 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	former := slices.Clone(c.subs)
 	c.fresh = nil
 	for i, s := range subs {
-		codes[i] = c.subscribe(s)
+		codes[i] = c.subscribe(s, heard)
 	}
 	found, moved := c.follow(subs, codes)
 	same := len(moved) == 0 && len(found) == 0 && c.kept && slices.Equal(c.subs, former)
@@ -58,6 +62,34 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	return codes
 }
 
+// How many pacts that a client may not read it may have looked up when it subscribes: so many in a row, then so many a second.
+const (
+	asksInARow  = 64
+	asksASecond = 4
+)
+
+// learnOf is learn for a SUBSCRIBE. Who asks for the pacts of others all the time is answered by what this node has heard.
+func (c *Client) learnOf(ctx context.Context, subs []pactwire.Subscription) error {
+	filters := make([]string, len(subs))
+	for i := range subs {
+		filters[i] = subs[i].Filter
+	}
+	pacts := c.unheard(filters)
+	if len(pacts) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	if c.asks == nil {
+		c.asks = rate.NewLimiter(asksASecond, asksInARow)
+	}
+	may := c.asks.AllowN(time.Now(), len(pacts))
+	c.mu.Unlock()
+	if !may {
+		return nil
+	}
+	return c.hub.access.Learn(ctx, pacts)
+}
+
 func granted(code byte) bool { return code <= 1 }
 
 func (c *Client) keeps() bool {
@@ -66,8 +98,8 @@ func (c *Client) keeps() bool {
 	return c.expiry > 0
 }
 
-// subscribe takes one filter in. Under c.mu.
-func (c *Client) subscribe(s pactwire.Subscription) byte {
+// subscribe takes one filter in. With an error of learnOf nobody can say that a pact may not be read. Under c.mu.
+func (c *Client) subscribe(s pactwire.Subscription, unsaid error) byte {
 	filter, verdict := topics.Subscribe(c.identity(), false, s.Filter)
 	switch {
 	case verdict == topics.Malformed:
@@ -75,6 +107,9 @@ func (c *Client) subscribe(s pactwire.Subscription) byte {
 	case verdict == topics.SharedNo:
 		return noSharing
 	case !c.may(filter, verdict):
+		if unsaid != nil && filter.Pact() != "" {
+			return unspecified
+		}
 		return notAuthorized
 	case (filter.Pact() != "" || filter.AllPacts()) && !c.operator && c.hub.access.Stale(c.key.User):
 		return unspecified

@@ -35,6 +35,7 @@ type world struct {
 	saves    int
 	stale    atomic.Bool                           // what Stale says
 	asked    atomic.Pointer[func(pactwire.PactID)] // called by CanRead
+	news     func([]pactwire.PactID) error         // what Learn does; nil = nothing
 	slow     chan struct{}                         // sessions are read once it is closed; nil = at once
 	expired  []pactwire.SessionKey                 // by ExpireSessions
 }
@@ -211,6 +212,13 @@ func (w *world) ExpireSessions(_ context.Context, now time.Time) (n int, err err
 
 func (w *world) Ensure(context.Context, pactwire.UserID) error { return nil }
 func (w *world) Release(pactwire.UserID)                       {}
+
+func (w *world) Learn(_ context.Context, pacts []pactwire.PactID) error {
+	if w.news == nil {
+		return nil
+	}
+	return w.news(pacts)
+}
 
 func (w *world) CanRead(u pactwire.UserID, p pactwire.PactID) bool {
 	if asked := w.asked.Load(); asked != nil {

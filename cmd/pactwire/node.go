@@ -128,7 +128,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	n.hub = delivery.New(delivery.Config{
 		Subscriptions: cfg.Limits.Subscriptions, ConnectionsPerUser: cfg.Limits.ConnectionsPerUser,
 		OutboundBytes: int(cfg.Limits.OutboundBytes), Witness: eye,
-	}, n.store, n.store, n.members, bridge.NewSnapshots(n.bridge, current, n.shown), log, n.reg)
+	}, n.store, n.store, access{n.members, n.bridge}, bridge.NewSnapshots(n.bridge, current, n.shown), log, n.reg)
 	n.join()
 	if n.broker, err = n.newBroker(); err != nil {
 		return nil, n.abandon(err)

@@ -77,7 +77,7 @@ func (n *node) join() {
 	n.others.relay = r
 	n.hub.Share(n.others.addr, n.store, r)
 	n.bridge.Bind(r)
-	n.bridge.Share(r)
+	n.bridge.Share(r, n.hub)
 }
 
 // tellPresence tells everybody who may see it of a person's presence.
@@ -130,7 +130,7 @@ type relayView struct {
 }
 
 func (v relayView) Relearn(ctx context.Context, p pactwire.PactID) error {
-	return v.bridge.Relearn(ctx, p, v.hub)
+	return v.bridge.Relearn(ctx, p)
 }
 
 func (v relayView) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID) {
@@ -147,3 +147,13 @@ func pollOf(cfg config.Config, db store) time.Duration {
 
 // abandon closes what newNode has opened so far.
 func (n *node) abandon(err error) error { return errors.Join(err, n.others.close(), n.store.Close()) }
+
+// access is the view of membership as delivery sees it.
+type access struct {
+	*bridge.Membership
+	bridge *bridge.Bridge
+}
+
+func (a access) Learn(ctx context.Context, pacts []pactwire.PactID) error {
+	return a.bridge.Learn(ctx, pacts)
+}

@@ -1,0 +1,133 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pactwire/pactwire"
+)
+
+// TestAnExactFilterGoesOnOnANodeThatHasNotHeardOfThePact: nobody loses a subscription to the time that news take, also when
+// the news cannot be asked for at first.
+func TestAnExactFilterGoesOnOnANodeThatHasNotHeardOfThePact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.join("p", "alice")
+		first, firstEnd, _ := connect(t, a, user("alice"))
+		subscribe(t, first, 1, "pacts/p/activity", "pacts/p/state")
+		for range 3 {
+			a.Publish(o.commit(feed))
+		}
+		synctest.Wait()
+		for _, pk := range firstEnd.take()[1:3] {
+			first.Puback(pk.PacketID, 0)
+		}
+		first.Detach()
+
+		o.leave("p", "alice")
+		o.news = func([]pactwire.PactID) error { return errAway }
+		in := user("alice")
+		in.ClientID = "phone"
+		if _, _, err := b.Open(context.Background(), in, &wireEnd{t: t, version: 5}); pactwire.CodeOf(err) != pactwire.Unavailable {
+			t.Fatalf("while nobody can say whether alice may read it: %v", err)
+		}
+		o.news = func(pacts []pactwire.PactID) error {
+			if !slices.Equal(pacts, []pactwire.PactID{"p"}) {
+				t.Errorf("asked for %v", pacts)
+			}
+			o.join("p", "alice")
+			b.PactsChanged("alice", []pactwire.Membership{{Pact: "p", JoinedAt: 1}}, nil)
+			return nil
+		}
+		_, secondEnd, present := connect(t, b, user("alice"))
+		b.Publish(o.commit(feed))
+		synctest.Wait()
+		got := secondEnd.take()
+		if !present || !slices.Equal(seqs(t, got), []int{3, 4}) {
+			t.Errorf("present %v, got %v, want 3 and 4", present, seqs(t, got))
+		}
+		if !slices.ContainsFunc(got, func(pk packet) bool { return pk.TopicName == "pacts/p/state" }) {
+			t.Error("the state was not sent")
+		}
+	})
+}
+
+// TestWhoLeftWhileAwayLosesTheExactFilter although the node asks first.
+func TestWhoLeftWhileAwayLosesTheExactFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, _, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 1, "pacts/p/activity")
+		c.Detach()
+		w.leave("p", "alice")
+		asked := 0
+		w.news = func([]pactwire.PactID) error { asked++; return nil }
+		c, end, present := connect(t, h, user("alice"))
+		h.Publish(w.commit(feed))
+		synctest.Wait()
+		if got := end.take(); !present || asked != 1 || len(got) != 0 {
+			t.Errorf("present %v, asked %d times, got %v", present, asked, got)
+		}
+		c.Detach()
+		if connect(t, h, user("alice")); asked != 1 {
+			t.Error("asked again for a filter that is no more")
+		}
+	})
+}
+
+func TestWhoHasJustJoinedElsewhereMaySubscribeHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		w.news = func([]pactwire.PactID) error { return errAway }
+		if got, want := subscribe(t, c, 1, "pacts/p/activity", "users/bob/inbox"), []byte{0x80, 0x87}; !bytes.Equal(got, want) {
+			t.Errorf("while nobody can say: codes %x, want %x", got, want)
+		}
+		w.news = func(pacts []pactwire.PactID) error {
+			if slices.Contains(pacts, "p") {
+				w.join("p", "alice")
+				h.PactsChanged("alice", []pactwire.Membership{{Pact: "p", JoinedAt: 1}}, nil)
+			}
+			return nil
+		}
+		if got, want := subscribe(t, c, 1, "pacts/p/activity", "pacts/q/activity"), []byte{1, 0x87}; !bytes.Equal(got, want) {
+			t.Errorf("codes %x, want %x", got, want)
+		}
+		h.Publish(w.commit(feed))
+		synctest.Wait()
+		if got := seqs(t, end.take()); !slices.Equal(got, []int{1}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestAskingForThePactsOfOthersIsBounded: each question costs a read of the store, or of the habits-service.
+func TestAskingForThePactsOfOthersIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, _, _ := connect(t, h, user("mallory"))
+		asked := 0
+		w.news = func(pacts []pactwire.PactID) error { asked += len(pacts); return nil }
+		for i := range 1000 {
+			if got := subscribe(t, c, 1, "pacts/p"+strconv.Itoa(i)+"/activity"); !bytes.Equal(got, []byte{0x87}) {
+				t.Fatalf("code %x", got)
+			}
+		}
+		if asked > 64 {
+			t.Errorf("asked for %d pacts", asked)
+		}
+	})
+}

@@ -1,0 +1,29 @@
+package nodes_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/testkit"
+)
+
+// TestWhoJoinsAtOneNodeIsAMemberAtAnotherAtOnce: nobody is refused because news of a pact are on their way. Here they take an
+// hour.
+func TestWhoJoinsAtOneNodeIsAMemberAtAnotherAtOnce(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	call(t, here, "bob", "watch", "users/bob/inbox") // so that this node has a view of bob's pacts, and keeps it
+	pact := func() pactwire.PactID { return there.NewPact("alice", "bob").ID }
+
+	p := pact()
+	phone := call(t, here, "bob", "phone", "pacts/"+string(p)+"/state", "pacts/"+string(p)+"/presence/alice")
+	phone.wait(t, "/state", 1)
+	phone.wait(t, "/presence/alice", 1)
+
+	if code, body, err := here.Call("bob", http.MethodGet, fmt.Sprintf("/v1/pacts/%s/activities", pact()), nil); code != http.StatusOK {
+		t.Errorf("history: %d %s %v", code, body, err)
+	}
+	here.NewDevice("bob", pact())
+}

@@ -42,14 +42,12 @@ func (s *seats) leave(key pactwire.SessionKey, x *seat) {
 	}
 }
 
-func (s *seats) sit(x *seat, c *Client) (before *Client) {
+// sit gives the seat to a client, after the one before has stood up.
+func (s *seats) sit(x *seat, c *Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, x.client = x.client, c
-	if c != nil {
-		x.users++
-	}
-	return before
+	x.client = c
+	x.users++
 }
 
 // stand ends a client's hold, if it still has it.
@@ -100,8 +98,11 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	} else if err := h.access.Ensure(ctx, key.User); err != nil {
 		return nil, false, err
 	}
-	// Findable first: what happens from here on is seen by the client, and what happened before is read.
+	h.seats.sit(x, c)
+	// Findable first: what happens from here on is seen by the client, and what happened before is read. Seated before that,
+	// since who is found may be detached, by another node that wants the session.
 	if !h.enter(c) {
+		h.seats.stand(key, c)
 		h.letGo(c)
 		return nil, false, pactwire.Errorf(pactwire.TooMany, "too many connections are open already; close one first")
 	}
@@ -112,7 +113,6 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	if !c.whole() {
 		return nil, false, pactwire.Errorf(pactwire.Unavailable, "another connection has taken your session over; try again")
 	}
-	h.seats.sit(x, c)
 	tr.OnDrained(c.wake)
 	return c, present, nil
 }

@@ -22,6 +22,7 @@ type owned struct {
 	cut    bool // the hubs do not reach each other
 	asks   gate // what claims of b wait at before they are served
 	hears  gate // and after
+	moved  func()
 }
 
 // gate lets through who comes once it is closed, or when it was never made.
@@ -73,7 +74,11 @@ func (o *owned) Yield(ctx context.Context, node string, key pactwire.SessionKey)
 	return !cut && h.Yield(ctx, key) == nil
 }
 
-func (o *owned) Moved(pactwire.UserID) {}
+func (o *owned) Moved(pactwire.UserID) {
+	if o.moved != nil {
+		o.moved()
+	}
+}
 
 // twoHubs are two nodes, a and b, on one store.
 func twoHubs(t *testing.T) (o *owned, a, b *delivery.Hub) {

@@ -161,3 +161,22 @@ func TestTakeoverStormUnderLoad(t *testing.T) {
 		return seen == entries
 	})
 }
+
+// TestWhoCanBeFoundHasTheSeat: another node may ask for the session in any moment after, and what ends the connection then gives
+// the seat back.
+func TestWhoCanBeFoundHasTheSeat(t *testing.T) {
+	o, h, other := twoHubs(t)
+	defer stop(t, other)
+	defer stop(t, h)
+	found := 0
+	o.moved = func() {
+		if found++; found == 1 && !h.Held(alicePhone) {
+			t.Error("the connection can be found and has no seat")
+		}
+	}
+	c, _, _ := connect(t, h, user("alice"))
+	c.Detach()
+	if n := h.Seats(); n != 0 || found != 2 {
+		t.Errorf("%d seats are taken by nobody; %d moves", n, found)
+	}
+}

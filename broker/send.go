@@ -14,7 +14,12 @@ const maxHeld = 64 << 10
 // Write takes whole packets from the library. It mends what the library gets wrong on the wire: a PUBLISH does not go
 // before CONNACK, an MQTT 5 code not into an older CONNACK, and DISCONNECT not to who knows no such packet from a server.
 // When the outbound limit is near, QoS 0 messages are dropped, so that only who would lose more is disconnected.
-func (c *Conn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) { return c.write(p, true) }
+
+// WriteSurely is Write for a packet to which later ones refer, since it tells a topic alias: it is not dropped.
+func (c *Conn) WriteSurely(p []byte) (int, error) { return c.write(p, false) }
+
+func (c *Conn) write(p []byte, mayDrop bool) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended.Load() {
@@ -43,7 +48,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 			return 0, errOverflow
 		}
 	}
-	if c.Pending()+len(q) > c.srv.cfg.Limits.OutboundBytes {
+	if mayDrop && c.Pending()+len(q) > c.srv.cfg.Limits.OutboundBytes {
 		q = without(q, func(pk []byte) bool {
 			drop := pk[0]&0xF6 == frame.Publish<<4
 			if drop {

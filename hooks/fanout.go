@@ -28,6 +28,11 @@ type patient interface {
 	WriteLater(p []byte) (int, error)
 }
 
+// faithful is a connection that does not drop a packet to which later ones refer.
+type faithful interface {
+	WriteSurely(p []byte) (int, error)
+}
+
 // publish delivers and retains a message.
 func (f *fanout) publish(pk packets.Packet) {
 	base := pk.Copy(false)
@@ -67,31 +72,26 @@ func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder
 		}
 	}
 	slices.Sort(out.Properties.SubscriptionIdentifier)
-	if cl.Properties.Props.TopicAliasMaximum > 0 {
-		alias, known := cl.State.TopicAliases.Outbound.Set(out.TopicName)
-		if alias > 0 {
-			special = true
-			out.Properties.TopicAlias, out.Properties.TopicAliasFlag = alias, true
-			if known {
-				out.TopicName = ""
-			}
-		}
-	}
 	if out.FixedHeader.Qos > 0 && !f.number(cl, &out) {
 		return
 	}
 	b := enc.encode(&out, special)
-	if most := cl.Properties.Props.MaximumPacketSize; most > 0 && uint32(len(b)) > most { //nolint:gosec // of a packet
+	if !fits(cl, len(b)) {
 		return
 	}
-	if out.FixedHeader.Qos > 0 && cl.State.Inflight.Set(out) {
+	if out.FixedHeader.Qos > 0 && cl.State.Inflight.Set(out) { // without an alias: it may be sent again on another connection
 		atomic.AddInt64(&f.server.Info.Inflight, 1)
 	}
 	if cl.Closed() || cl.Net.Conn == nil {
 		return
 	}
 	write := cl.Net.Conn.Write
-	if c, ok := cl.Net.Conn.(patient); ok && enc.wide {
+	if aliased, tells := f.alias(cl, out, len(b)); aliased != nil {
+		b = aliased
+		if c, ok := cl.Net.Conn.(faithful); ok && tells {
+			write = c.WriteSurely
+		}
+	} else if c, ok := cl.Net.Conn.(patient); ok && enc.wide {
 		write = c.WriteLater
 	}
 	if _, err := write(b); err != nil {
@@ -100,6 +100,32 @@ func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder
 	atomic.AddInt64(&f.server.Info.BytesSent, int64(len(b)))
 	atomic.AddInt64(&f.server.Info.PacketsSent, 1)
 	atomic.AddInt64(&f.server.Info.MessagesSent, 1)
+}
+
+// fits reports whether a packet is within the client's Maximum Packet Size.
+func fits(cl *mqtt.Client, n int) bool {
+	most := cl.Properties.Props.MaximumPacketSize
+	return most == 0 || uint64(n) <= uint64(most) //nolint:gosec // a length
+}
+
+// aliasCost is by how much an alias that is told makes a packet longer, at most: the property, and a byte of each length.
+const aliasCost = 5
+
+// alias encodes a message with a topic alias, if the client takes one, and says whether it is the one that tells the alias. What is
+// given an alias here is sent: the library has no way to take it back. n is how long the message is without.
+func (f *fanout) alias(cl *mqtt.Client, out packets.Packet, n int) (b []byte, tells bool) {
+	if cl.Properties.Props.TopicAliasMaximum == 0 || !fits(cl, n+aliasCost) {
+		return nil, false
+	}
+	alias, known := cl.State.TopicAliases.Outbound.Set(out.TopicName)
+	if alias == 0 {
+		return nil, false
+	}
+	out.Properties.TopicAlias, out.Properties.TopicAliasFlag = alias, true
+	if known {
+		out.TopicName = ""
+	}
+	return encodePublish(&out), !known
 }
 
 // number gives a message a packet id, if its session has room for it.

@@ -12,7 +12,7 @@ import (
 	"github.com/pactwire/pactwire/internal/testkit"
 )
 
-// These are the scenarios of the Eclipse Paho interoperability suite (11 of MQTT 3.1.1, 27 of MQTT 5) for role lab, in our
+// These are the scenarios of the Eclipse Paho interoperability suite (11 of MQTT 3.1.1, 27 of MQTT 5, and some more) for role lab, in our
 // own words and with shorter waits. Each runs with people and topics of its own, so that all can run at once.
 
 // room is where one scenario happens.
@@ -148,6 +148,7 @@ func TestInteroperability(t *testing.T) {
 		{"request and response", "5", interopRequestResponse},
 		{"client topic alias", "5", interopClientAlias},
 		{"server topic alias", "5", interopServerAlias},
+		{"server topic alias: what the client was told", "5", interopAliasesThatWereTold},
 		{"maximum packet size", "5", interopPacketSize},
 		{"server keep alive", "5", interopServerKeepalive},
 		{"flow control: the client's Receive Maximum", "5", interopFlowToClient},
@@ -523,6 +524,31 @@ func interopServerAlias(r *room) {
 	}
 }
 
+// interopAliasesThatWereTold: an alias is used once the client has it, and on that connection alone.
+func interopAliasesThatWereTold(r *room) {
+	a := r.join("a", keep, silent, with(prop16(propAliasMax, 5), prop32(propMaxPacket, 200)))
+	a.grant(1, nil, r.topic("#"))
+	b := r.join("b")
+	b.say(2, r.topic("A"), strings.Repeat("too large ", 30))
+	b.say(2, r.topic("A"), "one")
+	b.say(2, r.topic("A"), "two")
+	a.wait(2, "both", func(p packet) bool { return p.kind == publish })
+	got := a.messages("")
+	if m := got[0]; m.payload != "one" || m.topic != r.topic("A") || m.props[propAlias] != uint32(1) {
+		r.Errorf("after one that was too large: %+v", m)
+	}
+	if m := got[1]; m.payload != "two" || m.topic != "" || m.props[propAlias] != uint32(1) {
+		r.Errorf("the next: %+v", m)
+	}
+	a.drop()
+	a, _ = r.ask("a", keep)
+	for _, m := range a.hears(2) {
+		if m.topic != r.topic("A") || m.props[propAlias] != nil {
+			r.Errorf("on another connection: %+v", m)
+		}
+	}
+}
+
 func interopPacketSize(r *room) {
 	c, ack := r.ask("a", with(prop32(propMaxPacket, 64)))
 	most, _ := ack.props[propMaxPacket].(uint32)
@@ -620,17 +646,18 @@ func interopShared(r *room) {
 		c.grant(2, nil, "$share/name/"+r.topic("A"), r.topic("all"))
 	}
 	p := r.join("p")
-	for i := range 10 {
+	const many = 40 // each goes to one of the two by chance
+	for i := range many {
 		p.say(2, r.topic("A"), fmt.Sprint("shared ", i))
 	}
 	p.say(2, r.topic("all"), "not shared")
 	count := func(c *client, topic string) int { return len(c.messages(r.topic(topic))) }
 	testkit.Eventually(r.T, limit, "all came", func() bool {
-		return count(a, "A")+count(b, "A") >= 10 && count(a, "all") == 1 && count(b, "all") == 1
+		return count(a, "A")+count(b, "A") >= many && count(a, "all") == 1 && count(b, "all") == 1
 	})
 	a.ping()
 	b.ping()
-	if x, y := count(a, "A"), count(b, "A"); x+y != 10 || x == 0 || y == 0 {
-		r.Errorf("%d and %d of 10", x, y)
+	if x, y := count(a, "A"), count(b, "A"); x+y != many || x == 0 || y == 0 {
+		r.Errorf("%d and %d of %d", x, y, many)
 	}
 }

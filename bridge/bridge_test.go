@@ -59,11 +59,12 @@ type told struct {
 	mu      sync.Mutex
 	entries map[pactwire.Stream][]pactwire.Entry
 	direct  []pactwire.Event
+	states  map[pactwire.PactID]int // how often it was told that one is another
 	changed chan struct{}
 }
 
 func newTold() *told {
-	return &told{entries: map[pactwire.Stream][]pactwire.Entry{}, changed: make(chan struct{}, 1)}
+	return &told{entries: map[pactwire.Stream][]pactwire.Entry{}, states: map[pactwire.PactID]int{}, changed: make(chan struct{}, 1)}
 }
 
 func (p *told) Publish(e pactwire.Entry) {
@@ -92,7 +93,18 @@ func (p *told) ping() {
 }
 
 func (p *told) PactsChanged(pactwire.UserID, []pactwire.Membership, []pactwire.PactID) {}
-func (p *told) StateChanged(pactwire.PactID)                                           {}
+
+func (p *told) StateChanged(id pactwire.PactID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.states[id]++
+}
+
+func (p *told) stated(id pactwire.PactID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.states[id]
+}
 
 // events are the published events of an inbox, without those about notifications, which go along with others.
 func (p *told) events(t testing.TB, u pactwire.UserID) (list []pactwire.Event) {

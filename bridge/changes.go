@@ -137,7 +137,7 @@ func (c *commit) change(ch *pactwire.Change) error {
 	}
 	c.changed(pact)
 	c.news = append(c.news, pact)
-	c.states = append(c.states, pact.ID)
+	c.stateChanged(pact.ID)
 	switch ch.Kind {
 	case pactwire.ChangeDeclined, pactwire.ChangeJoined:
 		if err := c.answered(ch.Member, invitationTo(pact.ID)); err != nil {
@@ -170,6 +170,5 @@ func (c *commit) broken(ch *pactwire.Change) error {
 			return err
 		}
 	}
-	c.states = append(c.states, ch.Pacts...)
 	return nil
 }

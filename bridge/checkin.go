@@ -86,9 +86,6 @@ func (c *commit) record(cmd *pactwire.Command, res pactwire.CheckinResult) (pact
 			logged.ActivityID, logged.ActivitySeq = &a.ID, &a.Seq
 		}
 	}
-	if res.Streak == nil || res.Streak.Before != res.Streak.After || res.PreviousStatus == "" {
-		c.states = append(c.states, pacts...)
-	}
 	return logged, c.milestones(cmd, res, pacts)
 }
 

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -55,11 +56,19 @@ func (c *commit) activity(a *pactwire.Activity, data any) error {
 	}
 	a.ID, a.Seq, a.Data, a.CreatedAt = c.b.cfg.NewID(), head+1, raw, pactwire.Time(c.now)
 	c.types = append(c.types, a.Type)
+	c.stateChanged(a.PactID) // its headSeq
 	e := pactwire.Entry{Stream: stream, Seq: a.Seq, Payload: appendActivity(make([]byte, 0, 256+len(raw)), a)}
 	if err := c.append(e); err != nil {
 		return err
 	}
 	return c.pushActivity(a, e)
+}
+
+// stateChanged notes that a pact's State is another now.
+func (c *commit) stateChanged(p pactwire.PactID) {
+	if !slices.Contains(c.states, p) {
+		c.states = append(c.states, p)
+	}
 }
 
 // event writes one event to a person's inbox.

@@ -325,7 +325,6 @@ func (c *commit) everywhere(d *webhookData, g pactwire.GoalID, named pactwire.Pa
 			return err
 		}
 	}
-	c.states = append(c.states, pacts...)
 	return nil
 }
 

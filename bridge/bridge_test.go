@@ -60,11 +60,12 @@ type told struct {
 	entries map[pactwire.Stream][]pactwire.Entry
 	direct  []pactwire.Event
 	states  map[pactwire.PactID]int // how often it was told that one is another
+	lists   map[pactwire.UserID]int // how often it was told that one's list of pacts is another
 	changed chan struct{}
 }
 
 func newTold() *told {
-	return &told{entries: map[pactwire.Stream][]pactwire.Entry{}, states: map[pactwire.PactID]int{}, changed: make(chan struct{}, 1)}
+	return &told{entries: map[pactwire.Stream][]pactwire.Entry{}, states: map[pactwire.PactID]int{}, lists: map[pactwire.UserID]int{}, changed: make(chan struct{}, 1)}
 }
 
 func (p *told) Publish(e pactwire.Entry) {
@@ -92,7 +93,17 @@ func (p *told) ping() {
 	}
 }
 
-func (p *told) PactsChanged(pactwire.UserID, []pactwire.Membership, []pactwire.PactID) {}
+func (p *told) PactsChanged(u pactwire.UserID, _ []pactwire.Membership, _ []pactwire.PactID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lists[u]++
+}
+
+func (p *told) listed(u pactwire.UserID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lists[u]
+}
 
 func (p *told) StateChanged(id pactwire.PactID) {
 	p.mu.Lock()

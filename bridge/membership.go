@@ -205,7 +205,7 @@ func (m *Membership) take(p pactwire.Pact) (changes []change) {
 			delete(h.pacts, p.ID)
 			v.refs--
 			changes = append(changes, change{user: member.UserID, left: []pactwire.PactID{p.ID}})
-		case has && before != nil && before.Status != p.Status:
+		case has && before != nil && listedOtherwise(before, &p):
 			changes = append(changes, change{user: member.UserID}) // the list of pacts is another
 		}
 	}
@@ -229,6 +229,13 @@ func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	return changes
 }
 
+// listedOtherwise reports whether a list of pacts shows two states of one pact in two ways.
+func listedOtherwise(a, b *pactwire.Pact) bool {
+	return a.Status != b.Status || !slices.EqualFunc(a.Members, b.Members, func(x, y pactwire.Member) bool {
+		return x.UserID == y.UserID && x.UserName == y.UserName && x.Role == y.Role && x.Status == y.Status
+	})
+}
+
 // rename gives a user another name in the pacts that are known, and lists those.
 func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) []pactwire.PactID {
 	m.mu.RLock()
@@ -237,15 +244,23 @@ func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) []pac
 		pacts = slices.Collect(maps.Keys(h.pacts))
 	}
 	m.mu.RUnlock()
-	pacts = m.renameIn(u, name, pacts)
-	for _, p := range pacts {
-		pub.StateChanged(p)
-	}
-	return pacts
+	return m.renameIn(u, name, pacts, pub)
 }
 
-// renameIn gives a member another name in those of the pacts that are known, and lists where that was news.
-func (m *Membership) renameIn(u pactwire.UserID, name string, pacts []pactwire.PactID) (told []pactwire.PactID) {
+// renameIn gives a member another name in those of the pacts that are known, tells their readers, and lists where that was news.
+func (m *Membership) renameIn(u pactwire.UserID, name string, pacts []pactwire.PactID, pub Publisher) []pactwire.PactID {
+	told := m.putName(u, name, pacts)
+	for _, p := range told {
+		pub.StateChanged(p)
+		m.Readers(p, func(reader pactwire.UserID) bool {
+			pub.PactsChanged(reader, nil, nil) // their list of pacts is another
+			return true
+		})
+	}
+	return told
+}
+
+func (m *Membership) putName(u pactwire.UserID, name string, pacts []pactwire.PactID) (told []pactwire.PactID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range pacts {

@@ -167,9 +167,7 @@ func (m *Membership) Members(ctx context.Context, id pactwire.PactID) (list []pa
 
 // Rename gives a user another name in pacts, as another node has told.
 func (m *Membership) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID, pub Publisher) {
-	for _, p := range m.renameIn(u, name, pacts) {
-		pub.StateChanged(p)
-	}
+	m.renameIn(u, name, pacts, pub)
 }
 
 // tellPeers tells the other nodes what this commit made of pacts.

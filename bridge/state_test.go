@@ -30,3 +30,34 @@ func TestEachActivityChangesTheState(t *testing.T) {
 		}
 	}
 }
+
+// TestAChangedPactChangesTheListsOfItsReaders: also when somebody else joined, left or has another name.
+func TestAChangedPactChangesTheListsOfItsReaders(t *testing.T) {
+	n := newNode(t)
+	p := pactOf(t, n.service, alice, bob, carol)
+	n.hold(t, alice, bob, carol)
+	change := func(what string, f func() error) {
+		t.Helper()
+		before := n.told.listed("alice")
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.told.listed("alice") - before; got != 1 {
+			t.Errorf("%s: the list of alice was told %d times", what, got)
+		}
+	}
+	change("a partner's new name", func() error {
+		renamed := bob
+		renamed.UserName = "Robert"
+		return n.accept(t, say(renamed, p.ID, "n", "it is me"))
+	})
+	change("a partner left", func() error {
+		_, err := n.service.Act(t.Context(), carol, p.ID, pactwire.ActLeave)
+		return err
+	})
+	before := n.told.listed("alice")
+	n.must(t, say(alice, p.ID, "m", "well"))
+	if got := n.told.listed("alice"); got != before {
+		t.Error("a message, which changes nothing of the list but a number, was told")
+	}
+}

@@ -30,8 +30,6 @@ type Config struct {
 // Limits bound what one connection may cost. A zero value means the default.
 type Limits struct {
 	PacketSize     int           // bytes; 64 KiB
-	TopicBytes     int           // 256
-	TopicLevels    int           // 8
 	ConnectTimeout time.Duration // from accept to the end of CONNECT, whatever comes between; 5 s
 	FrameTimeout   time.Duration // from the first to the last byte of a packet; 30 s
 	StallTimeout   time.Duration // without the peer taking a byte of what waits for it; 10 s
@@ -53,8 +51,6 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	number(&l.PacketSize, 64<<10)
-	number(&l.TopicBytes, 256)
-	number(&l.TopicLevels, 8)
 	number(&l.OutboundBytes, 256<<10)
 	number(&l.ReceiveMaximum, 256)
 	l.ReceiveMaximum = min(l.ReceiveMaximum, 65535)
@@ -67,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 }
 
 func (l Limits) frame() frame.Limits {
-	return frame.Limits{PacketSize: l.PacketSize, TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels}.WithDefaults()
+	return frame.Limits{PacketSize: l.PacketSize}.WithDefaults()
 }
 
 func (c Config) withDefaults() Config {

@@ -53,7 +53,7 @@ func (a *ACL) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	case write:
 		return true
 	}
-	_, verdict := topics.Subscribe(p.identity, a.lab, topic)
+	_, verdict := p.topics.Subscribe(p.identity, a.lab, topic)
 	return verdict == topics.Plain && p.lab || verdict == topics.SysFigures
 }
 
@@ -74,8 +74,13 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	at := make([]int, 0, len(pk.Filters))
 	p.codes = make([]byte, len(pk.Filters))
 	for i, f := range pk.Filters {
-		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict == topics.SysFigures {
+		switch _, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter); verdict {
+		case topics.SysFigures:
 			p.codes[i] = asTheLibrarySays
+			continue
+		case topics.Malformed: // by the limits too, of which the session knows nothing
+			p.codes[i] = p.code(packets.ErrTopicFilterInvalid.Code)
+			pk.Filters[i].Filter = nobody
 			continue
 		}
 		sub := pactwire.Subscription{Filter: f.Filter, QoS: f.Qos, RetainHandling: f.RetainHandling,
@@ -93,10 +98,7 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	defer cancel()
 	codes, _ := aside(func() ([]byte, error) { return p.session.Subscribe(ctx, subs), nil })
 	for k, code := range codes {
-		if code >= 0x80 && !p.v5() {
-			code = 0x80
-		}
-		p.codes[at[k]] = code
+		p.codes[at[k]] = p.code(code)
 	}
 	return pk
 }
@@ -105,7 +107,7 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 // with the square of the depth.
 func (a *ACL) subscribeLab(p *peer, pk packets.Packet) packets.Packet {
 	for i, f := range pk.Filters {
-		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict != topics.Plain {
+		if _, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter); verdict != topics.Plain {
 			pk.Filters[i].Filter = nobody
 		}
 	}
@@ -134,7 +136,7 @@ func (a *ACL) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	p.codes = make([]byte, len(pk.Filters))
 	filters, at := make([]string, 0, len(pk.Filters)), make([]int, 0, len(pk.Filters))
 	for i, f := range pk.Filters {
-		if _, verdict := topics.Subscribe(p.identity, a.lab, f.Filter); verdict == topics.SysFigures {
+		if _, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter); verdict == topics.SysFigures {
 			p.codes[i] = asTheLibrarySays
 			continue
 		}

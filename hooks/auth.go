@@ -37,6 +37,7 @@ type AuthConfig struct {
 	SessionExpiry  time.Duration // limits.session_expiry
 	ConnectTimeout time.Duration // limits.connect_timeout
 	PacketSize     uint32        // limits.packet_size
+	Topics         topics.Limits // limits.topic_bytes and limits.topic_levels
 	// Stands refuses an identity whose credentials were revoked since it was verified; nil = none ever is. It does not block.
 	Stands func(pactwire.Identity) error
 }
@@ -150,7 +151,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		return nil, &refusal{badCredentials, 5, e.Message}
 	}
 	id.Token = "" // requests alone are passed on with it
-	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone,
+	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone, topics: &a.cfg.Topics,
 		clientID: strings.Clone(cl.ID), method: strings.Clone(pk.Properties.AuthenticationMethod), lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
 	p.bearer.Store(&p.identity)
 	autoJoin := a.cfg.AutoJoin
@@ -249,7 +250,7 @@ func (a *Auth) checkWill(p *peer, cl *mqtt.Client, pk packets.Packet) *refusal {
 	if !pk.Connect.WillFlag {
 		return nil
 	}
-	t, err := topics.Parse(pk.Connect.WillTopic)
+	t, err := p.topics.Parse(pk.Connect.WillTopic)
 	switch {
 	case p.lab:
 		if err != nil || topics.Publish(p.identity, true, t) != topics.Plain {

@@ -77,7 +77,7 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 		p.session.Ack(pk.PacketID, 2, 0, "") // it was taken in before; only the answer was lost
 		return pk, swallow
 	}
-	t, err := topics.Parse(pk.TopicName)
+	t, err := p.topics.Parse(pk.TopicName)
 	if err != nil {
 		c.refuse(p, pk, pactwire.Command{}, err)
 		return pk, swallow
@@ -244,7 +244,7 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 	if name == "" {
 		return pactwire.Answer{}, nil
 	}
-	if t, err := topics.Parse(name); err != nil || !topics.ResponseTopic(p.identity, t) {
+	if t, err := p.topics.Parse(name); err != nil || !topics.ResponseTopic(p.identity, t) {
 		if own != "" {
 			return pactwire.Answer{Topic: own}, pactwire.FieldErrorf("responseTopic", "a device is answered on %s only", own)
 		}
@@ -256,7 +256,7 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 
 // publishLab lets plain MQTT through and refuses the rest in each version's own way.
 func (c *Commands) publishLab(cl *mqtt.Client, p *peer, pk packets.Packet) (packets.Packet, error) {
-	t, err := topics.Parse(pk.TopicName)
+	t, err := p.topics.Parse(pk.TopicName)
 	if err == nil && topics.Publish(p.identity, true, t) == topics.Plain {
 		c.fanout.publish(pk)
 		return pk, packets.CodeSuccessIgnore // the library acknowledges it

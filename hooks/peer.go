@@ -9,6 +9,7 @@ import (
 	"github.com/mochi-mqtt/server/v2"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/topics"
 )
 
 // Conn is what the hooks need of the connection under a client; the broker's connections implement it.
@@ -64,6 +65,7 @@ type peer struct {
 	session  Session // nil for lab
 	present  bool    // Session Present
 	lab      bool
+	topics   *topics.Limits
 	clientID string        // as the client knows it
 	method   string        // MQTT 5 authentication method of CONNECT, "" = none
 	expiry   time.Duration // session expiry as granted
@@ -91,6 +93,14 @@ func peerOf(cl *mqtt.Client) *peer {
 }
 
 func (p *peer) v5() bool { return p.version >= 5 }
+
+// code is a code of a SUBACK in the client's version.
+func (p *peer) code(c byte) byte {
+	if c >= 0x80 && !p.v5() {
+		return 0x80
+	}
+	return c
+}
 
 // isDevice reports whether a thing is on the other side, with a secret of its own.
 func (p *peer) isDevice() bool { return p.identity.Device != "" }

@@ -45,8 +45,8 @@ var (
 
 // ParseFilter reads a topic filter by MQTT's rules. Well-formed filters outside the grammar parse too: Subscribe decides
 // what may be done with them. Errors are Invalid, about field "topic".
-func ParseFilter(s string) (Filter, error) {
-	if err := checkName(s); err != nil {
+func (l Limits) ParseFilter(s string) (Filter, error) {
+	if err := l.checkName(s); err != nil {
 		return Filter{}, err
 	}
 	for rest := s; rest != ""; {

@@ -20,8 +20,8 @@ const (
 )
 
 // Subscribe says what id may do with filter s. lab says whether lab.enabled is on.
-func Subscribe(id pactwire.Identity, lab bool, s string) (Filter, Verdict) {
-	f, err := ParseFilter(s)
+func (l Limits) Subscribe(id pactwire.Identity, lab bool, s string) (Filter, Verdict) {
+	f, err := l.ParseFilter(s)
 	switch {
 	case err != nil:
 		return f, Malformed

@@ -59,12 +59,6 @@ func (k Kind) Up() bool {
 // Down reports whether the server, and only the server, publishes to such topics.
 func (k Kind) Down() bool { return k != Other && !k.Up() }
 
-// Limits of a topic or filter, the same as the defaults of limits.topic_bytes and limits.topic_levels.
-const (
-	MaxBytes  = 256
-	MaxLevels = 8
-)
-
 // Topic is a parsed topic: one that messages are published to, without wildcards.
 type Topic struct {
 	Kind   Kind
@@ -76,8 +70,8 @@ type Topic struct {
 
 // Parse reads a topic name. What is not in the grammar but could be a plain MQTT topic is Other; a topic under pacts/,
 // users/ or devices/ that is not in the grammar, and what MQTT forbids, is an Invalid error about field "topic".
-func Parse(s string) (Topic, error) {
-	if err := checkName(s); err != nil {
+func (l Limits) Parse(s string) (Topic, error) {
+	if err := l.checkName(s); err != nil {
 		return Topic{}, err
 	}
 	if strings.ContainsAny(s, "+#") {
@@ -139,18 +133,14 @@ func unknown() error {
 }
 
 // checkName checks what holds for names and filters alike.
-func checkName(s string) error {
+func (l Limits) checkName(s string) error {
 	switch {
 	case s == "":
 		return pactwire.FieldErrorf("topic", "the topic is empty")
-	case len(s) > MaxBytes:
-		return pactwire.FieldErrorf("topic", "the topic is longer than %d bytes", MaxBytes)
-	case strings.Count(s, "/") >= MaxLevels:
-		return pactwire.FieldErrorf("topic", "the topic has more than %d levels", MaxLevels)
 	case !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
 		return pactwire.FieldErrorf("topic", "the topic must be UTF-8 without NUL")
 	}
-	return nil
+	return l.check(s)
 }
 
 func isSys(head string) bool { return len(head) >= 4 && strings.EqualFold(head[:4], "$SYS") }

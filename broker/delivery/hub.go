@@ -237,7 +237,7 @@ func (h *Hub) readers(p pactwire.PactID, f func(*Client)) {
 // Direct sends an unlogged message to every client of a user whose filters cover the topic. about is the pact whose content it
 // has, if any.
 func (h *Hub) Direct(u pactwire.UserID, about pactwire.PactID, topic string, payload, correlation []byte) {
-	t, err := topics.Parse(topic)
+	t, err := topics.Unlimited.Parse(topic)
 	if err != nil {
 		return
 	}

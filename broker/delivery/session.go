@@ -89,7 +89,7 @@ func named(filters []pactwire.SessionFilter) []string {
 // unheard lists those pacts.
 func (c *Client) unheard(filters []string) (pacts []pactwire.PactID) {
 	for _, name := range filters {
-		filter, verdict := topics.Subscribe(c.identity(), false, name)
+		filter, verdict := topics.Unlimited.Subscribe(c.identity(), false, name)
 		byPact := verdict == topics.IfMember || verdict == topics.IfPartner
 		if byPact && !c.may(filter, verdict) && !slices.Contains(pacts, filter.Pact()) {
 			pacts = append(pacts, filter.Pact())
@@ -110,7 +110,7 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 		}
 	}
 	for _, f := range session.Filters {
-		filter, verdict := topics.Subscribe(c.identity(), false, f.Filter)
+		filter, verdict := topics.Unlimited.Subscribe(c.identity(), false, f.Filter)
 		if c.may(filter, verdict) {
 			c.subs = append(c.subs, subscription{SessionFilter: f, filter: filter})
 		}

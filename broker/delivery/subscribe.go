@@ -100,7 +100,7 @@ func (c *Client) keeps() bool {
 
 // subscribe takes one filter in. With an error of learnOf nobody can say that a pact may not be read. Under c.mu.
 func (c *Client) subscribe(s pactwire.Subscription, unsaid error) byte {
-	filter, verdict := topics.Subscribe(c.identity(), false, s.Filter)
+	filter, verdict := topics.Unlimited.Subscribe(c.identity(), false, s.Filter)
 	switch {
 	case verdict == topics.Malformed:
 		return filterInvalid
@@ -160,7 +160,7 @@ func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cu
 		if s.After == nil || codes[i] != 1 || c.operator {
 			continue
 		}
-		filter, _ := topics.ParseFilter(s.Filter)
+		filter, _ := topics.Unlimited.ParseFilter(s.Filter)
 		if stream, ok := filter.Stream(); ok {
 			after[stream] = *s.After
 		}

@@ -9,5 +9,5 @@
 // stands in its place (CONNECT first and only once), is within the [Limits], and decodes without an error.
 //
 // What it never does: judge who may do what. A topic that is well formed and not to be used here passes, so that it can be
-// refused as a command or with a SUBACK code instead of costing the connection; see [Limits.TopicFits].
+// refused as a command or with a SUBACK code instead of costing the connection; one that is too long or too deep, too.
 package frame

@@ -392,17 +392,6 @@ func TestFrameNamesItsParts(t *testing.T) {
 	}
 }
 
-func TestTopicFits(t *testing.T) {
-	for topic, want := range map[string]bool{
-		"a": true, "a/b/c/d/e/f/g/h": true, "a/b/c/d/e/f/g/h/i": false, "///////": true, "////////": false,
-		strings.Repeat("x", 256): true, strings.Repeat("x", 257): false,
-	} {
-		if got := limits.TopicFits(topic); got != want {
-			t.Errorf("%.20s: %v", topic, got)
-		}
-	}
-}
-
 func TestCheckingDoesNotAllocate(t *testing.T) {
 	c := greeted(t, 5)
 	p := packet(0x32, str("pacts/0198c2f1/checkins"), u16(7), props(prop(0x03, str("application/json")), user("k", "v")), []byte(`{"status":"completed"}`))

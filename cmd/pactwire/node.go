@@ -22,6 +22,7 @@ import (
 	"github.com/pactwire/pactwire/httpapi"
 	"github.com/pactwire/pactwire/internal/auth"
 	"github.com/pactwire/pactwire/internal/config"
+	"github.com/pactwire/pactwire/topics"
 )
 
 // node is one whole server, put together.
@@ -145,14 +146,14 @@ func (n *node) newBroker() (*broker.Server, error) {
 	gate := hooks.NewAuth(hooks.AuthConfig{
 		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
 		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
-		Stands: n.revoked.Stands,
+		Topics: topics.Limits{Bytes: l.TopicBytes, Levels: l.TopicLevels}, Stands: n.revoked.Stands,
 	}, mqttVerifier{n.verifier, n.devices}, sessions{n.hub, n.bridge, n.devices}, n.hub.Event, n.log)
 	commands := hooks.NewCommands(n.bridge, payload.Parse, who, n.limits.commands, figures, n.log)
 	server, err := broker.New(broker.Config{
 		TCP: cfg.MQTT.TCP, TLS: cfg.MQTT.TLS, WS: cfg.MQTT.WS, WSS: cfg.MQTT.WSS,
 		CertFile: cfg.MQTT.CertFile, KeyFile: cfg.MQTT.KeyFile, Origins: cfg.MQTT.Origins, TrustedProxies: cfg.MQTT.TrustedProxies,
 		Limits: broker.Limits{
-			PacketSize: int(l.PacketSize), TopicBytes: l.TopicBytes, TopicLevels: l.TopicLevels, ConnectTimeout: l.ConnectTimeout,
+			PacketSize: int(l.PacketSize), ConnectTimeout: l.ConnectTimeout,
 			KeepaliveMax: l.KeepaliveMax, SessionExpiry: l.SessionExpiry, OutboundBytes: int(l.OutboundBytes),
 		},
 		Connects: n.limits.connects,

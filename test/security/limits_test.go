@@ -275,3 +275,46 @@ func TestAuthRefreshesTheToken(t *testing.T) {
 		}
 	}
 }
+
+// TestTopicsKeepToTheConfiguredLimits of bytes and levels, above the defaults as below: publishes, filters, answers and wills.
+func TestTopicsKeepToTheConfiguredLimits(t *testing.T) {
+	t.Parallel()
+	for _, levels := range []int{6, 12} {
+		s := testkit.Start(t, map[string]string{"lab.enabled": "true", "limits.topic_levels": fmt.Sprint(levels), "limits.topic_bytes": "300"})
+		deep := func(head string, n int) string { return head + strings.Repeat("/x", n-1-strings.Count(head, "/")) }
+		long := func(head string, n int) string { return head + strings.Repeat("y", n-len(head)) }
+		fits := map[string]bool{}
+		for _, head := range []string{"a", "users/alice/replies"} {
+			fits[deep(head, levels)], fits[deep(head, levels+1)] = true, false
+			fits[long(head+"/", 300)], fits[long(head+"/", 301)] = true, false
+		}
+		lab := connect(t, s, opts{user: "alice", roles: []string{"lab"}, id: "lab", v: 5})
+		member := connect(t, s, opts{user: "alice", id: "phone", v: 5})
+		p := s.NewPact("alice", "bob").ID
+		for name, ok := range fits {
+			c := lab
+			if strings.HasPrefix(name, "users/") {
+				c = member
+				code := c.pub("pacts/"+string(p)+"/messages", `{"message":"x"}`, propStr(propResponseTopic, name)).code
+				if want := map[bool]byte{true: 0, false: 0x99}[ok]; code != want {
+					t.Errorf("%d levels, an answer to %.60s…: %#x, want %#x", levels, name, code, want)
+				}
+			} else if got := c.pub(name, "x"); (got.code == 0x90) == ok {
+				t.Errorf("%d levels, a publish to %.60s…: %#x", levels, name, got.code)
+			}
+			refused := byte(0x8f)
+			if c == lab {
+				refused = 0x87
+			}
+			if code := c.sub(name)[0]; code != map[bool]byte{true: 1, false: refused}[ok] {
+				t.Errorf("%d levels, a filter %.60s…: %#x", levels, name, code)
+			}
+		}
+		for n, want := range map[int]byte{levels: 0, levels + 1: 0x87} {
+			_, ack := try(t, s, opts{user: "alice", roles: []string{"lab"}, id: "w", v: 5, willTopic: deep("a", n), will: "x"})
+			if ack.code != want {
+				t.Errorf("%d levels, a will of %d: %#x, want %#x", levels, n, ack.code, want)
+			}
+		}
+	}
+}

@@ -60,6 +60,7 @@ type Inbound struct {
 type Answer struct {
 	Topic       string
 	Correlation []byte
+	MaxPacket   int  // of the sender's connection, with all that surrounds the answer; 0 = no limit
 	Silent      bool // the caller takes the answer itself (HTTP); nothing is sent
 }
 

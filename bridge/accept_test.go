@@ -402,3 +402,59 @@ func TestHistoryIsSplitToFitThePacket(t *testing.T) {
 		t.Errorf("an outsider: %v", err)
 	}
 }
+
+// TestHistoryIsSplitToFitTheAsker: a part that is over a client's Maximum Packet Size would never arrive. One activity that alone is
+// over it is left out.
+func TestHistoryIsSplitToFitTheAsker(t *testing.T) {
+	n := openNode(t, filepath.Join(t.TempDir(), "p.db"), nil, bridge.Config{})
+	defer n.close(t)
+	p := pactOf(t, n.service, alice, bob)
+	n.hold(t, alice)
+	for i := range 20 {
+		words := strings.Repeat("<", 20+i)
+		if i == 10 {
+			words = strings.Repeat("x", 1900)
+		}
+		if err := n.accept(t, say(alice, p.ID, "", words)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const most = 1500
+	topic, correlation := "users/alice/replies/here", make([]byte, 100)
+	ask := pactwire.Command{Kind: pactwire.CommandHistory, ID: "h", Sender: alice, Pact: p.ID, ReceivedAt: time.Now(), History: &pactwire.HistoryQuery{},
+		Answer: pactwire.Answer{Topic: topic, Correlation: correlation, MaxPacket: most}}
+	if err := n.accept(t, ask); err != nil {
+		t.Fatal(err)
+	}
+	var parts int
+	n.told.until(t, "all parts", func() bool {
+		n.told.mu.Lock()
+		defer n.told.mu.Unlock()
+		items := 0
+		for _, e := range n.told.direct {
+			var page pactwire.HistoryPage
+			if err := json.Unmarshal(e.Data, &page); err != nil || e.Type != pactwire.EventPactHistory {
+				t.Fatalf("%s: %v", e.Type, err)
+			}
+			items += len(page.Items)
+			if page.HasMore != (items < 21) {
+				t.Fatalf("hasMore %v after %d items", page.HasMore, items)
+			}
+		}
+		parts = len(n.told.direct)
+		return items == 21
+	})
+	for _, size := range n.told.sizes {
+		if size+len(topic)+len(correlation)+100 > most {
+			t.Errorf("a part of %d bytes", size)
+		}
+	}
+	if parts < 5 || parts > 21 {
+		t.Errorf("%d parts", parts)
+	}
+	for _, about := range n.told.about {
+		if about != p.ID {
+			t.Errorf("an answer about %q: who leaves the pact would still get it", about)
+		}
+	}
+}

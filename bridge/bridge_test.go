@@ -59,6 +59,8 @@ type told struct {
 	mu      sync.Mutex
 	entries map[pactwire.Stream][]pactwire.Entry
 	direct  []pactwire.Event
+	sizes   []int // of their payloads
+	about   []pactwire.PactID
 	states  map[pactwire.PactID]int // how often it was told that one is another
 	lists   map[pactwire.UserID]int // how often it was told that one's list of pacts is another
 	changed chan struct{}
@@ -75,13 +77,14 @@ func (p *told) Publish(e pactwire.Entry) {
 	p.ping()
 }
 
-func (p *told) Direct(_ pactwire.UserID, _ pactwire.PactID, _ string, payload, _ []byte) {
+func (p *told) Direct(_ pactwire.UserID, about pactwire.PactID, _ string, payload, _ []byte) {
 	var e pactwire.Event
 	if err := json.Unmarshal(payload, &e); err != nil {
 		panic(err)
 	}
 	p.mu.Lock()
 	p.direct = append(p.direct, e)
+	p.sizes, p.about = append(p.sizes, len(payload)), append(p.about, about)
 	p.mu.Unlock()
 	p.ping()
 }

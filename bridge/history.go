@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -42,12 +43,14 @@ func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack f
 	return err
 }
 
-// sendHistory sends a page in as many answers as the packet limit asks for.
+// sendHistory sends a page in as many answers as the packet limits ask for, the server's and the asker's. An item that alone is too
+// large for the asker is left out, as it is from the live feed.
 func (b *Bridge) sendHistory(cmd *pactwire.Command, page pactwire.HistoryPage) {
-	room := b.cfg.PacketSize - 4<<10 // what surrounds the items is far smaller
-	for rest := page.Items; ; {
+	room := b.roomFor(cmd, page.PactID)
+	rest := slices.DeleteFunc(page.Items, func(item json.RawMessage) bool { return len(item) > room })
+	for {
 		n, size := 0, 0
-		for n < len(rest) && (n == 0 || size+len(rest[n]) < room) {
+		for n < len(rest) && (n == 0 || size+len(rest[n]) <= room) {
 			size += len(rest[n]) + 1
 			n++
 		}
@@ -60,6 +63,28 @@ func (b *Bridge) sendHistory(cmd *pactwire.Command, page pactwire.HistoryPage) {
 	}
 }
 
+// aroundPage is what an answer has beside its items, its event and what is named, at most: the names and numbers of the page (100
+// bytes), and of the PUBLISH headers, lengths, and a subscription identifier of five bytes for each of some thirty filters.
+const aroundPage = 300
+
+// roomFor is how many bytes of items fit in one answer.
+func (b *Bridge) roomFor(cmd *pactwire.Command, pact pactwire.PactID) int {
+	most := b.cfg.PacketSize
+	if m := cmd.Answer.MaxPacket; m > 0 {
+		most = min(most, m)
+	}
+	e := pactwire.Event{Type: pactwire.EventPactHistory, CommandID: commandID(cmd), ID: b.cfg.NewID()}
+	return most - len(appendEvent(nil, &e)) - len(answerTopic(cmd)) - len(cmd.Answer.Correlation) - aroundPage - len(pact)
+}
+
+// answerTopic is where a command's answer goes.
+func answerTopic(cmd *pactwire.Command) string {
+	if cmd.Answer.Topic != "" {
+		return cmd.Answer.Topic
+	}
+	return topics.Inbox(cmd.Sender.UserID)
+}
+
 // tell sends an answer that is never logged. about is the pact whose content it has, if any.
 func (b *Bridge) tell(cmd *pactwire.Command, about pactwire.PactID, typ pactwire.EventType, data any) {
 	e := pactwire.Event{Type: typ, CommandID: commandID(cmd)}
@@ -68,11 +93,7 @@ func (b *Bridge) tell(cmd *pactwire.Command, about pactwire.PactID, typ pactwire
 		b.log.Error("encode answer", "type", typ, "error", err)
 		return
 	}
-	topic := cmd.Answer.Topic
-	if topic == "" {
-		topic = topics.Inbox(cmd.Sender.UserID)
-	}
-	b.pub.Direct(cmd.Sender.UserID, about, topic, appendEvent(nil, &e), cmd.Answer.Correlation)
+	b.pub.Direct(cmd.Sender.UserID, about, answerTopic(cmd), appendEvent(nil, &e), cmd.Answer.Correlation)
 }
 
 // History reads a page of a pact's activities for a member. Who may not read the pact gets NotFound.

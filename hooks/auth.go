@@ -152,7 +152,8 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	}
 	id.Token = "" // requests alone are passed on with it
 	p := &peer{identity: id, version: cl.Properties.ProtocolVersion, conn: conn, kind: pactwire.KindPhone, topics: &a.cfg.Topics,
-		clientID: strings.Clone(cl.ID), method: strings.Clone(pk.Properties.AuthenticationMethod), lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
+		maxPacket: int(pk.Properties.MaximumPacketSize),
+		clientID:  strings.Clone(cl.ID), method: strings.Clone(pk.Properties.AuthenticationMethod), lab: a.cfg.Lab && id.Is(pactwire.RoleLab)}
 	p.bearer.Store(&p.identity)
 	autoJoin := a.cfg.AutoJoin
 	for _, up := range pk.Properties.User {

@@ -242,7 +242,7 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 		name = own
 	}
 	if name == "" {
-		return pactwire.Answer{}, nil
+		return pactwire.Answer{MaxPacket: p.maxPacket}, nil
 	}
 	if t, err := p.topics.Parse(name); err != nil || !topics.ResponseTopic(p.identity, t) {
 		if own != "" {
@@ -251,7 +251,7 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 		return pactwire.Answer{}, pactwire.FieldErrorf("responseTopic",
 			"answers can go to users/%s/replies/… or users/%s/inbox only", p.identity.UserID, p.identity.UserID)
 	}
-	return pactwire.Answer{Topic: name, Correlation: pk.Properties.CorrelationData}, nil
+	return pactwire.Answer{Topic: name, Correlation: pk.Properties.CorrelationData, MaxPacket: p.maxPacket}, nil
 }
 
 // publishLab lets plain MQTT through and refuses the rest in each version's own way.

@@ -58,17 +58,18 @@ type Session interface {
 // peer is what is known of the other side of one connection. It is made by Auth and read by the other hooks; fields
 // without a word about it do not change after CONNECT.
 type peer struct {
-	identity pactwire.Identity
-	kind     pactwire.DeviceKind
-	version  byte
-	conn     Conn
-	session  Session // nil for lab
-	present  bool    // Session Present
-	lab      bool
-	topics   *topics.Limits
-	clientID string        // as the client knows it
-	method   string        // MQTT 5 authentication method of CONNECT, "" = none
-	expiry   time.Duration // session expiry as granted
+	identity  pactwire.Identity
+	kind      pactwire.DeviceKind
+	version   byte
+	conn      Conn
+	session   Session // nil for lab
+	present   bool    // Session Present
+	lab       bool
+	maxPacket int // of the client; 0 = no limit
+	topics    *topics.Limits
+	clientID  string        // as the client knows it
+	method    string        // MQTT 5 authentication method of CONNECT, "" = none
+	expiry    time.Duration // session expiry as granted
 
 	bearer atomic.Pointer[pactwire.Identity] // of the token that counts: a refreshed one replaces that of CONNECT
 

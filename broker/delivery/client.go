@@ -276,7 +276,7 @@ func (c *Client) direct(about pactwire.PactID, t topics.Topic, name string, payl
 		return
 	}
 	qos, ids, ok := c.covers(t)
-	if !ok {
+	if !ok || !c.mayRead(about) { // left while it was on its way here
 		return
 	}
 	p := wire.Publish{QoS: qos, Topic: name, Identifiers: ids, Correlation: correlation, Payload: payload}

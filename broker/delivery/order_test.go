@@ -245,3 +245,28 @@ func TestPromise5AnswersThatWaitEndWithMembership(t *testing.T) {
 		}
 	})
 }
+
+// TestNoHistoryThatComesAfterLeaving: a page may be read while its reader leaves.
+func TestNoHistoryThatComesAfterLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		subscribeQuietly(c, "users/alice/replies/#")
+		h.Direct("alice", "p", "users/alice/replies/x", []byte("before"), nil)
+		w.leave("p", "alice")
+		h.PactsChanged("alice", nil, []pactwire.PactID{"p"})
+		h.Direct("alice", "p", "users/alice/replies/x", []byte("after"), nil)
+		h.Direct("alice", "", "users/alice/replies/x", []byte("about nothing"), nil)
+		synctest.Wait()
+		var got []string
+		for _, pk := range end.take() {
+			got = append(got, string(pk.Payload))
+		}
+		if !slices.Equal(got, []string{"before", "about nothing"}) {
+			t.Errorf("received %q", got)
+		}
+	})
+}

@@ -225,6 +225,7 @@ func TestPromise5AnswersThatWaitEndWithMembership(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.join("p", "alice")
+		w.join("q", "alice")
 		h := newHub(t, w)
 		defer stop(t, h)
 		in := user("alice")

@@ -125,10 +125,10 @@ func (*habitsServiceCmd) Run(g *globals) error {
 	if err := host.Start(ctx); err != nil {
 		return err
 	}
-	service := host.Service()
+	service, claims := host.Service(), rate{newLimits(cfg.Limits).commands}
 	api := httpapi.New(httpapi.Config{Addr: cfg.Habits.Addr, Key: "habits.addr"}, httpapi.Ports{
-		Verifier: verifier, Profile: service, Goals: service, Pacts: service, Invitations: service, Membership: service,
-		Streaks: service, Checkins: service, Metrics: reg, Fallback: host.Handler(),
+		Verifier: verifier, Profile: service, Goals: service, Pacts: service, Invitations: invitations{service, claims},
+		Membership: service, Streaks: service, Checkins: service, Metrics: reg, Fallback: host.Handler(),
 		Ready: func() []httpapi.Cause {
 			if err := store.Ready(context.WithoutCancel(ctx)); err != nil {
 				return []httpapi.Cause{{Name: "store", Error: err.Error()}}

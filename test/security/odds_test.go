@@ -101,20 +101,27 @@ func TestWhoWantsNoReasonsGetsNone(t *testing.T) {
 	}
 }
 
-// TestClaimCodesAreNotGuessed: a claim counts as a command of who makes it, so that codes cannot be tried at the speed of HTTP.
+// TestClaimCodesAreNotGuessed: a claim counts as a command of who makes it, so that codes cannot be tried at the speed of HTTP,
+// nor at a habits-service that is a process of its own.
 func TestClaimCodesAreNotGuessed(t *testing.T) {
-	t.Parallel()
-	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "0.1", "limits.commands_burst": "3"})
-	count := map[int]int{}
-	for range 6 {
-		status, _, err := s.Call("mallory", "POST", "/v1/pacts/claim", map[string]string{"code": "PACT-23456789"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		count[status]++
-	}
-	if count[http.StatusNotFound] != 3 || count[http.StatusTooManyRequests] != 3 {
-		t.Errorf("statuses: %v", count)
+	for name, start := range map[string]func(testing.TB, map[string]string) *testkit.Server{
+		"serve": testkit.Start, "habits-service": testkit.StartHabits,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, map[string]string{"limits.commands_per_second": "0.1", "limits.commands_burst": "3"})
+			count := map[int]int{}
+			for range 6 {
+				status, _, err := s.Call("mallory", "POST", "/v1/pacts/claim", map[string]string{"code": "PACT-23456789"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				count[status]++
+			}
+			if count[http.StatusNotFound] != 3 || count[http.StatusTooManyRequests] != 3 {
+				t.Errorf("statuses: %v", count)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,9 @@ func requestIn(rec *pactwire.CommandRecord) (request, error) {
 // journal keeps a check-in for the worker, once everything is decided that needs no habits-service.
 func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
 	call := requestOf(cmd)
+	if call.UserName == string(call.UserID) {
+		call.UserName = "" // nobody knows a name, and the service would keep this as one
+	}
 	if p, ok := op.b.members.Pact(cmd.Pact); ok {
 		if call.HabitGoalID == "" {
 			call.HabitGoalID = p.HabitGoalID

@@ -232,6 +232,35 @@ func TestMembersWithoutANameAreCalledByWhatIsKnown(t *testing.T) {
 	})
 }
 
+// TestTheServiceGetsNoIDForAName: it would keep it as the name of who it knows better.
+func TestTheServiceGetsNoIDForAName(t *testing.T) {
+	dave := pactwire.Identity{UserID: "dave"}
+	p := activePact("p1", "g1", alice, dave)
+	s := newScript(p)
+	got := map[pactwire.UserID]string{}
+	s.answer = func(_ context.Context, req pactwire.CheckinRequest) error {
+		s.set(func() { got[req.UserID] = req.UserName })
+		return nil
+	}
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		for _, who := range []pactwire.Identity{alice, dave} {
+			n.hold(t, who)
+			if err := n.accept(t, done(who, p.ID, "", "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wait(0)
+		if name, asked := got["dave"]; !asked || name != "" || got["alice"] != "Alice" {
+			t.Errorf("names at the service: %q", got)
+		}
+		for _, a := range n.told.activities(t, "p1") {
+			if a.UserID == "dave" && a.UserName != "dave" {
+				t.Errorf("%s of %q, want the id for a name here", a.Type, a.UserName)
+			}
+		}
+	})
+}
+
 func TestOnePersonsCommandsGoInOrderAndNobodyWaits(t *testing.T) {
 	p := activePact("p1", "g1", alice, bob)
 	s := newScript(p)

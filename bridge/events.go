@@ -198,6 +198,11 @@ func (c *commit) upserted(cmd *pactwire.Command, res pactwire.CheckinResult, dat
 		return known && dated && res.Checkin.UpdatedAt.Std().Before(was.UpdatedAt.Std())
 	}
 	was, known, err := c.tx.SeenCheckinByID(res.Checkin.ID) // it may have been of another day
+	if err == nil && !known && dated {
+		var at time.Time
+		at, known, err = c.tx.Buried(res.Checkin.ID)
+		was.UpdatedAt = pactwire.Time(at)
+	}
 	if err != nil || late(was, known) {
 		return err
 	}
@@ -219,8 +224,11 @@ func (b *Bridge) checkinDeleted(ctx context.Context, id string, d *webhookData) 
 	}
 	if d.UserID == "" { // a service may say no more than the id
 		err := b.commit(ctx, func(c *commit) error {
-			was, _, err := c.tx.SeenCheckinByID(d.ID)
+			was, known, err := c.tx.SeenCheckinByID(d.ID)
 			d.UserID = was.UserID
+			if err == nil && !known {
+				err = c.bury(d)
+			}
 			return err
 		})
 		if err != nil || d.UserID == "" {
@@ -257,21 +265,31 @@ func (c *commit) deleted(d *webhookData) error {
 	return c.everywhere(d, was.HabitGoalID, was.PactID, pactwire.CheckinCorrected, data)
 }
 
-// bury remembers, if the event says enough, the end of a check-in that was never told of: there is nothing to take back, and
-// what is told of it later has no effect.
+// bury remembers the end of a check-in that was never told of: there is nothing to take back, and what was written before it and is
+// told of later has no effect. Whose and of which day it was is remembered too, if the event says so, and for longer.
 func (c *commit) bury(d *webhookData) error {
+	at := timeOr(d.UpdatedAt, d.at)
+	if at.Std().IsZero() {
+		return nil
+	}
 	date, ok := d.date()
-	if at := timeOr(d.UpdatedAt, d.at); ok && d.ID != "" && pactwire.ValidID(d.HabitGoalID) && !at.Std().IsZero() {
-		was, known, err := c.tx.SeenCheckin(pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID,
-			Status: pactwire.StatusDeleted, LocalDate: date, ProofMedia: []pactwire.Media{}, CreatedAt: at, UpdatedAt: at})
-		if err != nil || !known {
-			return err
+	if !ok || !pactwire.ValidID(d.UserID) || !pactwire.ValidID(d.HabitGoalID) {
+		if len(d.ID) > maxBuried {
+			return nil
 		}
-		_, _, err = c.tx.SeenCheckin(was) // another has that day
+		return c.tx.Bury(d.ID, at.Std())
+	}
+	was, known, err := c.tx.SeenCheckin(pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID,
+		Status: pactwire.StatusDeleted, LocalDate: date, ProofMedia: []pactwire.Media{}, CreatedAt: at, UpdatedAt: at})
+	if err != nil || !known {
 		return err
 	}
-	return nil
+	_, _, err = c.tx.SeenCheckin(was) // another has that day
+	return err
 }
+
+// maxBuried bounds the ids that are remembered, in bytes: a database finds no longer ones.
+const maxBuried = 512
 
 func (b *Bridge) milestoneReached(ctx context.Context, id string, d *webhookData) error {
 	if d.StreakDays < 1 || !pactwire.ValidID(d.HabitGoalID) {

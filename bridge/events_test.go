@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +157,38 @@ func TestADeletionNeedsTheIDAlone(t *testing.T) {
 		list := n.told.activities(t, "p1")
 		if got := activityTypes(list); !slices.Equal(got, []pactwire.ActivityType{pactwire.CheckinCompleted, pactwire.CheckinCorrected}) || list[1].UserID != "alice" {
 			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestADeletionThatComesFirstIsRemembered, also when it says no more than the id.
+func TestADeletionThatComesFirstIsRemembered(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{Secret: secret}, func(t *testing.T, n *node) {
+		began := time.Now()
+		written := func(id string, at time.Duration) map[string]any {
+			return map[string]any{"id": id, "userId": "alice", "habitGoalId": "g1", "status": "completed",
+				"scheduledDate": began.Format(time.DateOnly), "updatedAt": began.Add(at)}
+		}
+		wait(time.Minute)
+		for i, e := range []struct {
+			typ  string
+			data map[string]any
+			told int
+		}{
+			{"checkin.deleted", map[string]any{"id": "c1"}, 0},
+			{"checkin.upserted", written("c1", 30*time.Second), 0},
+			{"checkin.deleted", map[string]any{"id": "c2", "userId": "alice"}, 0},
+			{"checkin.upserted", written("c2", 40*time.Second), 0},
+			{"checkin.deleted", map[string]any{"id": strings.Repeat("c", 9000)}, 0}, // no id of ours to remember
+			{"checkin.upserted", written("c1", 2*time.Minute), 1},                   // made anew
+		} {
+			if err := n.event(t, fmt.Sprint(i), e.typ, e.data); err != nil {
+				t.Fatalf("%s %v: %v", e.typ, e.data, err)
+			}
+			if list := n.told.activities(t, "p1"); len(list) != e.told {
+				t.Fatalf("after %s %v: %v", e.typ, e.data, activityTypes(list))
+			}
 		}
 	})
 }

@@ -54,6 +54,9 @@ type Tx interface {
 	SeenCheckinByID(id string) (pactwire.Checkin, bool, error)
 	// SeenWebhook notes a webhook id and reports whether it is new.
 	SeenWebhook(id string, at time.Time) (bool, error)
+	// Bury notes when a check-in was deleted of which no more than the id is known; Buried tells, for as long as webhook ids are kept.
+	Bury(checkin string, at time.Time) error
+	Buried(checkin string) (at time.Time, ok bool, err error)
 	// SaidMilestone notes a milestone of a remote habits-service for (user, habit, check-in, days) and reports whether it is new.
 	SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error)
 	// TouchUser stores the name that a token gave, making the user when there is none.

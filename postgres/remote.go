@@ -253,6 +253,33 @@ func (t *Tx) SeenWebhook(id string, at time.Time) (bool, error) {
 	return t.isNew(`INSERT INTO seen_webhooks (name, at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, millis(at))
 }
 
+// buriedName is under which name the end of a check-in stands among the webhooks, with which it is forgotten: a webhook that tells
+// of it comes as long after it as they are sent again. No webhook-id has a space.
+func buriedName(checkin string) string { return "deleted check-in " + checkin }
+
+// Bury notes when a check-in was deleted of which no more than the id is known.
+func (t *Tx) Bury(checkin string, at time.Time) error {
+	if err := t.direct(); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO seen_webhooks (name, at) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET at = greatest(seen_webhooks.at, excluded.at)`, buriedName(checkin), millis(at))
+	return err
+}
+
+// Buried tells when a check-in was deleted, if Bury noted it.
+func (t *Tx) Buried(checkin string) (at time.Time, ok bool, err error) {
+	if err := t.direct(); err != nil {
+		return at, false, err
+	}
+	var ms int64
+	ok, err = t.one(`SELECT at FROM seen_webhooks WHERE name = $1`, []any{buriedName(checkin)}, &ms)
+	if ok {
+		at = timeOf(ms)
+	}
+	return at, ok, err
+}
+
 // SaidMilestone notes a milestone of a remote habits-service and reports whether it is new.
 func (t *Tx) SaidMilestone(u pactwire.UserID, g pactwire.GoalID, checkin string, days int) (bool, error) {
 	goal, err := t.number(goalName(g))

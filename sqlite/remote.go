@@ -21,6 +21,8 @@ var (
 		ON CONFLICT (user, goal, day) DO UPDATE SET uid = excluded.uid, checkin = excluded.checkin`)
 	sqlMoveSeenCheckin = newQuery(`UPDATE seen_checkins SET uid = '' WHERE uid = ? AND uid <> ''`)
 	sqlSeenWebhook     = newQuery(`INSERT INTO seen_webhooks (name, at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING RETURNING 1`)
+	sqlBury            = newQuery(`INSERT INTO seen_webhooks (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = max(at, excluded.at)`)
+	sqlBuried          = newQuery(`SELECT at FROM seen_webhooks WHERE name = ?`)
 	sqlSaid            = newQuery(`INSERT INTO said_milestones (user, goal, checkin, days) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1`)
 	sqlPutJoined       = newQuery(`INSERT INTO joined (user, stream, seq) VALUES (?, ?, ?) ON CONFLICT (user, stream) DO UPDATE SET seq = excluded.seq`)
 	sqlJoinedSeq       = newQuery(`SELECT seq FROM joined WHERE user = ? AND stream = ?`)
@@ -128,6 +130,24 @@ func (s *stmt) seenCheckin() (c pactwire.Checkin, ok bool, err error) {
 // SeenWebhook notes a webhook id and reports whether it is new.
 func (t *Tx) SeenWebhook(id string, at time.Time) (bool, error) {
 	return t.c.q(sqlSeenWebhook).text(id).int(millis(at)).changed()
+}
+
+// buriedName is under which name the end of a check-in stands among the webhooks, with which it is forgotten: a webhook that tells
+// of it comes as long after it as they are sent again. No webhook-id has a space.
+func buriedName(checkin string) string { return "deleted check-in " + checkin }
+
+// Bury notes when a check-in was deleted of which no more than the id is known.
+func (t *Tx) Bury(checkin string, at time.Time) error {
+	return t.c.q(sqlBury).text(buriedName(checkin)).int(millis(at)).run()
+}
+
+// Buried tells when a check-in was deleted, if Bury noted it.
+func (t *Tx) Buried(checkin string) (at time.Time, ok bool, err error) {
+	s := t.c.q(sqlBuried).text(buriedName(checkin))
+	if ok = s.next(); ok {
+		at = s.colTime(0)
+	}
+	return at, ok, s.end()
 }
 
 // SaidMilestone notes a milestone of a remote habits-service and reports whether it is new.

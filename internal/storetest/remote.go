@@ -13,6 +13,7 @@ var remoteTests = []test{
 	{"the last known state of a check-in", on(testSeenCheckin)},
 	{"webhooks wait in the outbox", on(testOutbox)},
 	{"a webhook is new once", on(testSeenWebhook)},
+	{"the end of an unknown check-in is remembered", on(testBury)},
 	{"a milestone is said once", on(testSaidMilestone)},
 }
 
@@ -159,6 +160,45 @@ func isNew(t *testing.T, s Store, ask func(Tx) (bool, error)) {
 func testSeenWebhook(t *testing.T, s Store) {
 	must(t, s, func(tx Tx) error { _, err := tx.SeenWebhook("other", noon); return err })
 	isNew(t, s, func(tx Tx) (bool, error) { return tx.SeenWebhook("msg_1", noon) })
+}
+
+func testBury(t *testing.T, s Store) {
+	must(t, s, func(tx Tx) error {
+		if at, ok, err := tx.Buried("c1"); ok || err != nil {
+			t.Errorf("before: %v, %v, %v", at, ok, err)
+		}
+		for _, at := range []time.Time{noon.Add(time.Minute), noon} { // told of twice, in any order
+			if err := tx.Bury("c1", at); err != nil {
+				return err
+			}
+		}
+		fresh, err := tx.SeenWebhook("c1", noon) // is something else
+		if !fresh {
+			t.Error("the webhook of that name was seen")
+		}
+		return err
+	})
+	s = s.Reopen(t)
+	buried := func(want bool) {
+		t.Helper()
+		must(t, s, func(tx Tx) error {
+			at, ok, err := tx.Buried("c1")
+			if ok != want || ok && !at.Equal(noon.Add(time.Minute)) {
+				t.Errorf("%v, %v; want %v", at, ok, want)
+			}
+			return err
+		})
+	}
+	buried(true)
+	for _, prune := range []struct {
+		before time.Duration
+		keeps  bool
+	}{{time.Minute, true}, {time.Hour, false}} {
+		if _, err := s.Prune(ctx, noon, noon.Add(prune.before)); err != nil {
+			t.Fatal(err)
+		}
+		buried(prune.keeps)
+	}
 }
 
 func testSaidMilestone(t *testing.T, s Store) {

@@ -87,7 +87,11 @@ func (c *Companions) Loaded(ctx context.Context, users []pactwire.UserID) (map[p
 		if err != nil {
 			return events, err
 		}
-		if events[u], err = c.event(ctx, pactwire.EventActiveLoaded, u, list); err != nil {
+		data, err := c.look(ctx, u, list)
+		if err != nil {
+			return events, err
+		}
+		if events[u], err = activeEvent(pactwire.EventActiveLoaded, data); err != nil {
 			delete(events, u)
 			return events, err
 		}
@@ -95,19 +99,19 @@ func (c *Companions) Loaded(ctx context.Context, users []pactwire.UserID) (map[p
 	return events, nil
 }
 
-// event shows some of a viewer's connections to them.
-func (c *Companions) event(ctx context.Context, typ pactwire.EventType, viewer pactwire.UserID, list []pactwire.Connection) (pactwire.Event, error) {
+// look shows some of a viewer's connections as the viewer may see them.
+func (c *Companions) look(ctx context.Context, viewer pactwire.UserID, list []pactwire.Connection) (pactwire.ActiveConnections, error) {
 	users := make([]pactwire.UserID, len(list))
 	for i := range list {
 		users[i] = list[i].UserID
 	}
 	people, err := c.people.Get(ctx, users)
 	if err != nil {
-		return pactwire.Event{}, err
+		return pactwire.ActiveConnections{}, err
 	}
 	hide, err := c.seen.LastSeenVisibility(ctx, []pactwire.UserID{viewer})
 	if err != nil {
-		return pactwire.Event{}, err
+		return pactwire.ActiveConnections{}, err
 	}
 	data := pactwire.ActiveConnections{ActiveUsers: make([]pactwire.ActiveConnection, len(people))}
 	for i := range people {
@@ -116,6 +120,10 @@ func (c *Companions) event(ctx context.Context, typ pactwire.EventType, viewer p
 		}
 		data.ActiveUsers[i] = active(people[i], hide[viewer])
 	}
+	return data, nil
+}
+
+func activeEvent(typ pactwire.EventType, data any) (pactwire.Event, error) {
 	raw, err := json.Marshal(data)
 	return pactwire.Event{Type: typ, Data: raw}, err
 }
@@ -175,15 +183,26 @@ func (c *Companions) change(p pactwire.Presence) pactwire.EventType {
 	return pactwire.EventActiveLoggedIn
 }
 
-// Connected tells two people who have just become connected of each other.
+// Connected tells two people who have just become connected of each other. Who is there has been told to be, from now on.
 func (c *Companions) Connected(ctx context.Context, a, b pactwire.Connection) {
 	for _, pair := range [][2]pactwire.Connection{{a, b}, {b, a}} {
-		e, err := c.event(ctx, pactwire.EventActiveAdded, pair[0].UserID, []pactwire.Connection{pair[1]})
+		viewer, other := pair[0].UserID, pair[1]
+		data, err := c.look(ctx, viewer, []pactwire.Connection{other})
 		if err != nil {
-			c.complain(err, pair[0].UserID)
+			c.complain(err, viewer)
 			return
 		}
-		c.bridge.say(pair[0].UserID, e)
+		if data.ActiveUsers[0].IsOnline {
+			c.mu.Lock()
+			c.there[other.UserID] = struct{}{}
+			c.mu.Unlock()
+		}
+		e, err := activeEvent(pactwire.EventActiveAdded, data)
+		if err != nil {
+			c.complain(err, viewer)
+			return
+		}
+		c.bridge.say(viewer, e)
 	}
 }
 

@@ -46,6 +46,21 @@ func step(s *testkit.Server, me, them pactwire.UserID, action pactwire.Connectio
 	s.Must(me, http.MethodPost, "/v1/users/"+string(them)+"/connections", map[string]any{"action": action}, nil)
 }
 
+// Who was there when two became connected is known to be there: the next change is none of coming.
+func TestConnectingWithWhoIsThereIsTheirComing(t *testing.T) {
+	s := testkit.Start(t, nil)
+	alice, bob := listen(t, s, "alice"), listen(t, s, "bob")
+	step(s, "bob", "alice", pactwire.ConnectionRequest)
+	step(s, "alice", "bob", pactwire.ConnectionAccept)
+	if added := live[pactwire.ActiveConnections](t, alice.heard(pactwire.EventActiveAdded)); len(added.ActiveUsers) != 1 || !added.ActiveUsers[0].IsOnline {
+		t.Errorf("%+v", added)
+	}
+	bob.do("users/bob/presence", "away")
+	if got := live[pactwire.ActiveConnection](t, alice.heard(pactwire.EventActiveRefreshed)); got.Status != pactwire.PresenceAway {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Who is connected sees the other come, go away, say good-bye and drop, without sharing a pact, in the inbox and unlogged.
 func TestConnectionsSeeEachOtherComeAndGo(t *testing.T) {
 	s := testkit.Start(t, map[string]string{"presence.grace": "1s"})

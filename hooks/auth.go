@@ -49,20 +49,16 @@ type Auth struct {
 	cfg      AuthConfig
 	verifier Verifier
 	sessions Sessions
-	direct   Direct
 	labs     *turnstile
 	log      *slog.Logger
 }
 
-// Direct sends an unlogged event to a person's inbox on this node.
-type Direct func(u pactwire.UserID, e pactwire.Event)
-
 // NewAuth makes the hook.
-func NewAuth(cfg AuthConfig, v Verifier, s Sessions, d Direct, log *slog.Logger) *Auth {
+func NewAuth(cfg AuthConfig, v Verifier, s Sessions, log *slog.Logger) *Auth {
 	if cfg.Stands == nil {
 		cfg.Stands = func(pactwire.Identity) error { return nil }
 	}
-	return &Auth{cfg: cfg, verifier: v, sessions: s, direct: d, log: log, labs: newTurnstile()}
+	return &Auth{cfg: cfg, verifier: v, sessions: s, log: log, labs: newTurnstile()}
 }
 
 // ID implements mqtt.Hook.

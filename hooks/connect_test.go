@@ -44,7 +44,7 @@ func TestAConnectionKeepsNothingOfItsConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	cl.ParseConnect("tcp", pk)
-	a := NewAuth(AuthConfig{KeepaliveMin: time.Second, KeepaliveMax: time.Hour, SessionExpiry: time.Hour}, believing{}, nothingKept{}, nil, nil)
+	a := NewAuth(AuthConfig{KeepaliveMin: time.Second, KeepaliveMax: time.Hour, SessionExpiry: time.Hour}, believing{}, nothingKept{}, nil)
 	p, no := a.admit(context.Background(), cl, &link{}, pk)
 	if no != nil {
 		t.Fatal(no)

@@ -64,7 +64,7 @@ func (a *alarm) end() {
 // warnBefore is how long before the end of a token its bearer is told.
 const warnBefore = 60 * time.Second
 
-// watchExpiry tells the person a minute before the token ends, and ends the connection when it does.
+// watchExpiry tells the connection a minute before the token ends, and ends the connection when it does.
 func (a *Auth) watchExpiry(p *peer, ends time.Time) {
 	round := p.alarm.renew()
 	if ends.IsZero() {
@@ -72,7 +72,9 @@ func (a *Auth) watchExpiry(p *peer, ends time.Time) {
 	}
 	warn := func() {
 		data, _ := json.Marshal(pactwire.TokenExpiring{ExpiresAt: pactwire.Time(ends)})
-		a.direct(p.identity.UserID, pactwire.Event{Type: pactwire.EventTokenExpiring, Data: data})
+		if p.session != nil {
+			p.session.Tell(pactwire.Event{Type: pactwire.EventTokenExpiring, Data: data})
+		}
 		p.alarm.set(round, ends, func() { p.conn.Disconnect(packets.ErrNotAuthorized.Code) })
 	}
 	if time.Until(ends) > warnBefore {

@@ -125,7 +125,7 @@ func TestReasons(t *testing.T) {
 
 // Whatever keepalive is asked for, the time that the library waits stays within its arithmetic.
 func TestTrapKeepaliveOverflow(t *testing.T) {
-	a := NewAuth(AuthConfig{KeepaliveMin: 15 * time.Second, KeepaliveMax: 20 * time.Minute}, nil, nil, nil,
+	a := NewAuth(AuthConfig{KeepaliveMin: 15 * time.Second, KeepaliveMax: 20 * time.Minute}, nil, nil,
 		slog.New(slog.NewTextHandler(io.Discard, nil)))
 	for _, version := range []byte{4, 5} {
 		for _, lab := range []bool{false, true} {

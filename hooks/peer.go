@@ -49,6 +49,8 @@ type Session interface {
 	Forget(id uint16)
 	// Ack writes PUBACK (qos 1) or PUBREC (qos 2); code and reason are for MQTT 5 alone. Nothing for qos 0.
 	Ack(id uint16, qos, code byte, reason string)
+	// Tell sends an unlogged event to the connection alone, if it has subscribed to the inbox.
+	Tell(e pactwire.Event)
 	// SetExpiry changes how long the session outlives the connection.
 	SetExpiry(d time.Duration)
 	// Detach ends the connection's hold on the session. Safe to call again.

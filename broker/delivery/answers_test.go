@@ -62,7 +62,7 @@ func TestAnswersBeforeConnackAndSubackWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Event("alice", pactwire.Event{Type: pactwire.EventTokenExpiring})
+		c.Tell(pactwire.Event{Type: pactwire.EventTokenExpiring})
 		h.Publish(w.commit(pactwire.InboxOf("alice")))
 		h.PresenceChanged(pactwire.Presence{PactID: "p", UserID: "alice"})
 		synctest.Wait()

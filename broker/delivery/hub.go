@@ -249,14 +249,15 @@ func (h *Hub) Direct(u pactwire.UserID, about pactwire.PactID, topic string, pay
 	}
 }
 
-// Event sends an unlogged event to a user's inbox. Its id and time are set here.
-func (h *Hub) Event(u pactwire.UserID, e pactwire.Event) {
-	body, err := h.encode(e)
+// Tell sends an unlogged event of a connection's own to it, if it has subscribed to its user's inbox. The event's id and time are
+// set here.
+func (c *Client) Tell(e pactwire.Event) {
+	body, err := c.hub.encode(e)
 	if err != nil {
-		h.logger.Error("encode event", "type", e.Type, "error", err)
+		c.hub.logger.Error("encode event", "type", e.Type, "error", err)
 		return
 	}
-	h.Direct(u, "", topics.Inbox(u), body, nil)
+	c.direct("", topics.Topic{Kind: topics.InboxKind, User: c.key.User}, topics.Inbox(c.key.User), body, nil)
 }
 
 // DisconnectUser ends all connections of a user on this node; their sessions stay.

@@ -148,6 +148,8 @@ func TestTokenExpiringIsTold(t *testing.T) {
 	exp := time.Unix(time.Now().Add(63*time.Second).Unix(), 0)
 	c := connect(t, s, opts{user: "alice", token: testkit.Sign(jwt.MapClaims{"id": "alice", "exp": exp.Unix()}), v: 5})
 	c.mustSub("users/alice/inbox")
+	other := connect(t, s, opts{user: "alice", id: "other", v: 5})
+	other.mustSub("users/alice/inbox")
 	e := c.event(pactwire.EventTokenExpiring, 1)
 	var data pactwire.TokenExpiring
 	if err := json.Unmarshal(e.Data, &data); err != nil || !time.Time(data.ExpiresAt).Equal(exp) {
@@ -158,6 +160,9 @@ func TestTokenExpiringIsTold(t *testing.T) {
 	}
 	if len(s.Inbox("alice")) != 0 {
 		t.Error("the warning was logged")
+	}
+	if other.ping(); len(other.events(pactwire.EventTokenExpiring)) != 0 {
+		t.Error("told to who has another token")
 	}
 }
 

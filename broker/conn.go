@@ -26,7 +26,7 @@ type Peer = interface {
 	Closed(err error)
 }
 
-// errEnded is what reading gives after we ended the connection ourselves.
+// Why a connection ended, when the network is not to blame.
 var (
 	errEnded     = errors.New("connection ended by the server")
 	errKeepalive = errors.New("keepalive ran out")
@@ -116,9 +116,6 @@ func (c *Conn) ID() uint64 { return c.id }
 
 // Listener is the name of the listener: tcp, tls, ws or wss.
 func (c *Conn) Listener() string { return c.sock.accepted.name }
-
-// Secure reports whether the listener speaks TLS.
-func (c *Conn) Secure() bool { return c.Listener() == "tls" || c.Listener() == "wss" }
 
 // RemoteAddrPort is the client's address, behind a trusted proxy too.
 func (c *Conn) RemoteAddrPort() netip.AddrPort { return c.remote }

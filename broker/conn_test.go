@@ -198,8 +198,8 @@ func TestConnKnowsItself(t *testing.T) {
 	if got, want := conn.RemoteAddrPort().String(), c.LocalAddr().String(); got != want {
 		t.Errorf("remote %s, want %s", got, want)
 	}
-	if conn.Listener() != "tcp" || conn.Secure() || conn.ProtocolVersion() != 5 || conn.Peer() == nil || conn.ID() == 0 {
-		t.Errorf("%s %v %d %v %d", conn.Listener(), conn.Secure(), conn.ProtocolVersion(), conn.Peer(), conn.ID())
+	if conn.Listener() != "tcp" || conn.ProtocolVersion() != 5 || conn.Peer() == nil || conn.ID() == 0 {
+		t.Errorf("%s %d %v %d", conn.Listener(), conn.ProtocolVersion(), conn.Peer(), conn.ID())
 	}
 	if conn.Attachment() != nil {
 		t.Error("something attached")

@@ -197,12 +197,6 @@ func (s *Server) Each(f func(*Conn)) {
 	}
 }
 
-// Draining reports whether Drain has been called.
-func (s *Server) Draining() bool { return s.draining.Load() }
-
-// Limits are the limits in force.
-func (s *Server) Limits() Limits { return s.cfg.Limits }
-
 func (s *Server) trusts(a netip.Addr) bool {
 	for _, p := range s.cfg.TrustedProxies {
 		if p.Contains(a) {

@@ -159,14 +159,6 @@ func (f Filter) Member() pactwire.UserID {
 	return ""
 }
 
-// User is the owner of a users/ filter, or "".
-func (f Filter) User() pactwire.UserID {
-	if f.class == userFilter {
-		return f.user
-	}
-	return ""
-}
-
 // Has reports whether the filter, being one of the grammar, takes in topics of kind k.
 func (f Filter) Has(k Kind) bool { return f.kinds.has(k) }
 

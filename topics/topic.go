@@ -56,9 +56,6 @@ func (k Kind) Up() bool {
 	return false
 }
 
-// Down reports whether the server, and only the server, publishes to such topics.
-func (k Kind) Down() bool { return k != Other && !k.Up() }
-
 // Topic is a parsed topic: one that messages are published to, without wildcards.
 type Topic struct {
 	Kind   Kind
@@ -217,15 +214,4 @@ func OfStream(s pactwire.Stream) string {
 		return Inbox(s.User())
 	}
 	return Activity(s.Pact())
-}
-
-// StreamOf is the durable stream that a topic carries, if it carries one.
-func StreamOf(t Topic) (pactwire.Stream, bool) {
-	switch t.Kind {
-	case ActivityKind:
-		return pactwire.ActivityOf(t.Pact), true
-	case InboxKind:
-		return pactwire.InboxOf(t.User), true
-	}
-	return pactwire.Stream{}, false
 }

@@ -149,15 +149,6 @@ func (q *sequencer) see(s pactwire.Stream, head pactwire.Seq, patience bool) (su
 	return false, true
 }
 
-// suspects reports whether a stream lacks what was suspected at the last look.
-func (q *sequencer) suspects(s pactwire.Stream) bool {
-	sh := q.shard(s)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	t := sh.tracks[s]
-	return t != nil && t.suspect > t.last
-}
-
 // next tells what is to be read of a stream that asked to be filled; none when nothing is.
 func (q *sequencer) next(s pactwire.Stream, limit int) (r pactwire.ReadRequest, ok bool) {
 	sh := q.shard(s)
@@ -217,15 +208,5 @@ func (q *sequencer) forget() {
 			t.old = true
 		}
 		sh.mu.Unlock()
-	}
-}
-
-// drop forgets a stream that nobody reads here any more.
-func (q *sequencer) drop(s pactwire.Stream) {
-	sh := q.shard(s)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if t := sh.tracks[s]; t != nil && t.held == 0 && !t.filling {
-		delete(sh.tracks, s)
 	}
 }

@@ -284,11 +284,6 @@ func (c *Conn) SubscribeWith(id uint16, qos byte, userProperties [][2]string, fi
 	})
 }
 
-// Puback acknowledges one message.
-func (c *Conn) Puback(id uint16) error {
-	return c.send(func(b []byte) []byte { return appendAck(b, typePuback, id) })
-}
-
 // Pubrel gives back the packet id of a QoS 2 publish; Run does so by itself when PUBREC comes.
 func (c *Conn) Pubrel(id uint16) error {
 	return c.send(func(b []byte) []byte { return appendAck(b, typePubrel, id) })
@@ -309,9 +304,6 @@ func (c *Conn) Disconnect() error {
 	err := c.send(func(b []byte) []byte { return append(b, typeDisconnect<<4, 0) })
 	return errors.Join(err, c.Close())
 }
-
-// Write sends raw bytes.
-func (c *Conn) Write(b []byte) error { return c.write(b) }
 
 // Close closes the connection without a word.
 func (c *Conn) Close() error { return c.nc.Close() }

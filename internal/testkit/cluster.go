@@ -110,17 +110,6 @@ func (c *Cluster) newNode(t testing.TB, i int, addr string, o ClusterOptions) *N
 	return n
 }
 
-// Running are the nodes whose process runs.
-func (c *Cluster) Running() []*Node {
-	var out []*Node
-	for _, n := range c.Nodes {
-		if n.Runs() {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // Call makes a request of whichever node the load balancer chooses, on a connection of its own.
 func (c *Cluster) Call(ctx context.Context, user pactwire.UserID, method, path string, in any) (int, []byte, error) {
 	client := &http.Client{Timeout: callLimit, Transport: &http.Transport{DisableKeepAlives: true}}

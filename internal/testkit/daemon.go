@@ -106,12 +106,6 @@ func (d *daemon) PID() int {
 	return d.running().cmd.Process.Pid
 }
 
-// Log are the lines that the present process wrote.
-func (d *daemon) Log() []string {
-	d.t.Helper()
-	return d.running().stderr.All()
-}
-
 func (d *daemon) running() *process {
 	d.t.Helper()
 	d.mu.Lock()

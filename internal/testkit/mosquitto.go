@@ -67,12 +67,6 @@ func (b *Sub) Stop() {
 	<-b.exited
 }
 
-// Drop ends it with SIGKILL: the connection drops without DISCONNECT.
-func (b *Sub) Drop() {
-	b.cmd.Process.Kill() //nolint:errcheck // it may have ended
-	<-b.exited
-}
-
 // Messages are the lines "topic payload" so far, with those topics that end in suffix alone.
 func (b *Sub) Messages(suffix string) []string {
 	var out []string
@@ -93,16 +87,6 @@ func (b *Sub) Wait(n int, suffix string) []string {
 		b.t.Fatalf("%d messages on …%s, want %d:\n%s", len(b.Messages(suffix)), suffix, n, strings.Join(b.out.All(), "\n"))
 	}
 	return b.Messages(suffix)
-}
-
-// Granted are the codes of the SUBACK as mosquitto_sub prints them.
-func (b *Sub) Granted() string {
-	for _, l := range b.out.All() {
-		if strings.HasPrefix(l, "Subscribed ") {
-			return l[strings.Index(l, "):")+2:]
-		}
-	}
-	return ""
 }
 
 // PublishAs runs mosquitto_pub as a user with QoS 1. It fails the test when the command does.

@@ -207,13 +207,6 @@ func (s *Server) running() *process {
 	return s.proc
 }
 
-// Runs tells whether a process was started and not stopped since.
-func (s *Server) Runs() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.proc != nil
-}
-
 // Died tells whether the process ended although nobody stopped it.
 func (s *Server) Died() bool {
 	s.mu.Lock()

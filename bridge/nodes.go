@@ -25,11 +25,21 @@ func (b *Bridge) Share(p Peers, local Publisher) { b.peers, b.local = p, local }
 // Relearn reads a pact that another node has changed, and tells this node's connections whose membership that changes. Of a
 // pact that nobody here has to do with nothing is kept.
 func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID) error {
-	if b.cfg.Remote {
-		return b.Refresh(ctx, id) // tells by itself
-	}
-	return b.members.relearn(ctx, id, b.local)
+	return b.relearn(ctx, id, b.local)
 }
+
+func (b *Bridge) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {
+	if b.cfg.Remote {
+		return b.Refresh(ctx, id) // tells by itself, of what is new
+	}
+	return b.members.relearn(ctx, id, pub)
+}
+
+// unstated is a publisher of changes that may be none: a state that is another is told when the news of it come. Else whoever asks
+// for a pact of others could have its members told of it.
+type unstated struct{ Publisher }
+
+func (unstated) StateChanged(pactwire.PactID) {}
 
 // Learn reads pacts again of which this node may have an old view, and tells its connections of what is new before it returns:
 // a person who has just joined through one node may be faster at another than the news. Where nobody else changes pacts it
@@ -39,7 +49,7 @@ func (b *Bridge) Learn(ctx context.Context, pacts []pactwire.PactID) error {
 		return nil
 	}
 	for _, p := range pacts {
-		switch err := b.Relearn(ctx, p); pactwire.CodeOf(err) {
+		switch err := b.relearn(ctx, p, unstated{b.local}); pactwire.CodeOf(err) {
 		case "", pactwire.NotFound, pactwire.Denied:
 		default:
 			return &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}

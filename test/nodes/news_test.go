@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/testkit"
@@ -26,4 +27,13 @@ func TestWhoJoinsAtOneNodeIsAMemberAtAnotherAtOnce(t *testing.T) {
 		t.Errorf("history: %d %s %v", code, body, err)
 	}
 	here.NewDevice("bob", pact())
+
+	// An outsider's asking is no news for the members.
+	told := len(phone.topic("/state"))
+	for range 5 {
+		if code, _, _ := here.Call("mallory", http.MethodGet, fmt.Sprintf("/v1/pacts/%s/activities", p), nil); code != http.StatusNotFound {
+			t.Errorf("an outsider: %d", code)
+		}
+	}
+	testkit.Never(t, 2*time.Second, "a state that is the same is told", func() bool { return len(phone.topic("/state")) > told })
 }

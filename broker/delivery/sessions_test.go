@@ -266,18 +266,20 @@ func TestReturningSessionsAreServedByFewReads(t *testing.T) {
 			}
 		}
 		w.reads = 0
+		w.held = make(gate) // so that all are back before the first read ends
 		var ends []*wireEnd
 		for _, u := range names {
 			_, end, _ := connect(t, h, user(u))
 			ends = append(ends, end)
 		}
+		close(w.held)
 		synctest.Wait()
 		for i, end := range ends {
 			if n := len(end.take()); n != pacts {
 				t.Fatalf("%s received %d of %d", names[i], n, pacts)
 			}
 		}
-		if w.reads > users {
+		if w.reads > users/4 {
 			t.Errorf("%d reads for %d sessions", w.reads, users)
 		}
 	})

@@ -36,6 +36,7 @@ type world struct {
 	stale    atomic.Bool                           // what Stale says
 	asked    atomic.Pointer[func(pactwire.PactID)] // called by CanRead
 	news     func([]pactwire.PactID) error         // what Learn does; nil = nothing
+	held     gate                                  // what reads of the log wait at
 	slow     chan struct{}                         // sessions are read once it is closed; nil = at once
 	expired  []pactwire.SessionKey                 // by ExpireSessions
 }
@@ -92,6 +93,7 @@ func (w *world) commit(s pactwire.Stream) pactwire.Entry {
 }
 
 func (w *world) ReadMany(_ context.Context, reqs []pactwire.ReadRequest) ([][]pactwire.Entry, error) {
+	w.held.pass()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failing {
@@ -108,6 +110,7 @@ func (w *world) ReadMany(_ context.Context, reqs []pactwire.ReadRequest) ([][]pa
 }
 
 func (w *world) Bounds(_ context.Context, ss []pactwire.Stream) ([]pactwire.Bounds, error) {
+	w.held.pass()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failing {

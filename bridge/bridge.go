@@ -216,6 +216,13 @@ func (b *Bridge) prune() {
 // keysKept is how long idempotency keys are remembered.
 const keysKept = 30 * 24 * time.Hour
 
+// past reports whether a day is before all that is kept: who has celebrated its check-ins, and what a remote habits-service said of
+// them, is forgotten not long after.
+func (c *commit) past(day pactwire.LocalDate) bool {
+	kept := c.b.cfg.Retention
+	return kept > 0 && string(day) < c.now.Add(-max(kept, keysKept)).UTC().Format(time.DateOnly)
+}
+
 // Cause is something that is amiss; Degraded says that the node serves all the same.
 type Cause struct {
 	Name     string

@@ -175,6 +175,9 @@ func (b *Bridge) checkinUpserted(ctx context.Context, id string, d *webhookData)
 	}
 	return b.of(ctx, d.UserID, eventIdle, func() error {
 		return b.once(ctx, id, func(c *commit) error {
+			if c.past(date) {
+				return nil // whether it is news is not known any more
+			}
 			cmd := &pactwire.Command{Sender: pactwire.Identity{UserID: d.UserID, UserName: b.Called(d.UserID, d.UserName)}, Pact: d.PactID}
 			res := pactwire.CheckinResult{HabitName: d.HabitGoal.Name, Streak: d.StreakUpdate, PreviousStatus: d.PreviousStatus,
 				Checkin: pactwire.Checkin{ID: d.ID, PactID: d.PactID, HabitGoalID: d.HabitGoalID, UserID: d.UserID, Status: d.Status,

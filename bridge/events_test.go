@@ -193,6 +193,20 @@ func TestADeletionThatComesFirstIsRemembered(t *testing.T) {
 	})
 }
 
+// TestOfDaysThatAreForgottenNothingIsTold: whether it was told before is not known any more.
+func TestOfDaysThatAreForgottenNothingIsTold(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{Secret: secret, Retention: 100 * 24 * time.Hour}, func(t *testing.T, n *node) {
+		for i, c := range []struct{ age, told int }{{400, 0}, {101, 0}, {100, 1}, {1, 2}} {
+			err := n.event(t, fmt.Sprint(i), "checkin.upserted", map[string]any{"id": fmt.Sprint("c", i), "userId": "alice", "habitGoalId": "g1",
+				"status": "completed", "scheduledDate": time.Now().UTC().AddDate(0, 0, -c.age).Format(time.DateOnly)})
+			if list := n.told.activities(t, "p1"); err != nil || len(list) != c.told {
+				t.Errorf("of %d days ago: %v, %v", c.age, activityTypes(list), err)
+			}
+		}
+	})
+}
+
 // TestALateWebhookDoesNotUndoALaterWord: one that was sent away comes again after those that followed it.
 func TestALateWebhookDoesNotUndoALaterWord(t *testing.T) {
 	s := newScript(activePact("p1", "g1", alice, bob))

@@ -82,7 +82,7 @@ func (op *operation) celebrate(cmd *pactwire.Command) (done pactwire.CommandDone
 		return done, pactwire.FieldErrorf("targetUserId", "celebrate a partner: nobody celebrates themself here")
 	case known && to == from.UserID:
 		return done, pactwire.FieldErrorf("checkinId", "this check-in is your own; celebrate a partner's")
-	case !known || in.Target != "" && in.Target != to || !shows(pact, &checkin):
+	case !known || op.past(checkin.LocalDate) || in.Target != "" && in.Target != to || !shows(pact, &checkin):
 		return done, &pactwire.Error{Code: pactwire.NotFound, Field: "checkinId", Message: "there is no such check-in of that person in this pact"}
 	}
 	if err := op.mayReach(from.UserID, to); err != nil {

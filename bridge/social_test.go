@@ -12,6 +12,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/bridge"
+	"github.com/pactwire/pactwire/sqlite"
 )
 
 func celebrate(id pactwire.Identity, p pactwire.PactID, key, checkin string) pactwire.Command {
@@ -96,6 +97,27 @@ func (p *told) last(t testing.TB, u pactwire.UserID, typ pactwire.EventType, out
 		}
 	}
 	return n
+}
+
+// TestACheckinIsCelebratedWhileItIsKept: who has celebrated one is forgotten some time after its activity is.
+func TestACheckinIsCelebratedWhileItIsKept(t *testing.T) {
+	inBubble(t, newScript(activePact("p1", "g1", alice, bob)), bridge.Config{Retention: 100 * 24 * time.Hour}, func(t *testing.T, n *node) {
+		n.hold(t, alice, bob)
+		wait(0)
+		for age, want := range map[int]pactwire.Code{99: "", 100: "", 101: pactwire.NotFound, 400: pactwire.NotFound} {
+			c := pactwire.Checkin{ID: fmt.Sprint("c", age), UserID: "bob", HabitGoalID: "g1", Status: pactwire.StatusCompleted,
+				LocalDate: pactwire.LocalDate(time.Now().UTC().AddDate(0, 0, -age).Format(time.DateOnly))}
+			err := n.db.Update(t.Context(), func(tx *sqlite.Tx) error { _, _, err := tx.SeenCheckin(c); return err })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				n.must(t, celebrate(alice, "p1", "", c.ID))
+			} else {
+				n.refused(t, celebrate(alice, "p1", "", c.ID), want, "checkinId")
+			}
+		}
+	})
 }
 
 func TestCelebrationReachesItsTargetAndTheFeed(t *testing.T) {

@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pactwire/pactwire"
 )
 
 const (
@@ -12,16 +15,24 @@ const (
 	pruneLock  = 0x7061637470727565 // "pactprue": one node prunes at a time
 )
 
-// Prune drops log entries and finished commands that are older than the given times, and with the commands the webhook
-// ids and claim codes of that age. It works in slices of some hundred rows, each its own transaction, and returns how
-// many entries and commands went. What is kept of a stream is always its end. While another node prunes nothing is done.
+// Prune drops log entries and finished commands that are older than the given times, with the commands the webhook
+// ids and claim codes of that age, with the entries the reactions to them, and with both what is known of check-ins of such days. It
+// works in slices of some hundred rows, each its own transaction, and returns how many entries and commands went. What is kept of a
+// stream is always its end. While another node prunes nothing is done.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
 	total := 0
+	both := entriesBefore
+	if commandsBefore.Before(both) {
+		both = commandsBefore
+	}
 	for _, slice := range []struct {
 		drop    func(ctx context.Context, tx pgx.Tx, before int64) (int, error)
 		before  time.Time
 		counted bool
-	}{{pruneEntries, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false}} {
+	}{
+		{pruneEntries, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false},
+		{pruneReactions, entriesBefore, false}, {pruneCelebrations, both, false}, {pruneSeenCheckins, both, false},
+	} {
 		for more := !slice.before.IsZero(); more; {
 			n := 0
 			err := d.read(ctx, func(ctx context.Context) error {
@@ -73,4 +84,42 @@ func pruneWebhooks(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
 	}
 	tag, err := tx.Exec(ctx, `DELETE FROM seen_webhooks WHERE name IN (SELECT name FROM seen_webhooks WHERE at < $1 LIMIT $2)`, before, pruneSlice)
 	return int(tag.RowsAffected()), err
+}
+
+const (
+	// clocksApart is by how much an activity may have been written later than its id says.
+	clocksApart = 24 * time.Hour
+	// daysApart is by how much a check-in's local day, anywhere, may be later than the time at which it is celebrated.
+	daysApart = 48 * time.Hour
+)
+
+// pruneReactions drops those to activities that are gone.
+func pruneReactions(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM reactions WHERE (activity, usr) IN
+		(SELECT activity, usr FROM reactions WHERE activity < $1 ORDER BY activity LIMIT $2)`, idFrom(timeOf(before).Add(-clocksApart)), pruneSlice)
+	return int(tag.RowsAffected()), err
+}
+
+// pruneCelebrations forgets who has celebrated check-ins that are too old to be.
+func pruneCelebrations(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM celebrations WHERE (usr, checkin) IN (SELECT usr, checkin FROM celebrations WHERE at < $1 LIMIT $2)`,
+		before-daysApart.Milliseconds(), pruneSlice)
+	return int(tag.RowsAffected()), err
+}
+
+// pruneSeenCheckins forgets what a remote habits-service said of days of which nothing is told any more.
+func pruneSeenCheckins(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	day, err := dateNumber(pactwire.LocalDate(timeOf(before).Add(-daysApart).UTC().Format(time.DateOnly)))
+	if err != nil {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, `DELETE FROM seen_checkins WHERE (usr, goal, day) IN
+		(SELECT usr, goal, day FROM seen_checkins WHERE day < $1 LIMIT $2)`, day, pruneSlice)
+	return int(tag.RowsAffected()), err
+}
+
+// idFrom is how the ids (UUIDv7) of activities that are made at a time begin; all earlier ones are less.
+func idFrom(at time.Time) string {
+	ms := max(at.UnixMilli(), 0)
+	return fmt.Sprintf("%08x-%04x", ms>>16, ms&0xffff)
 }

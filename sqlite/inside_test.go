@@ -113,7 +113,7 @@ func TestEveryStatementIsValid(t *testing.T) {
 func TestHotStatementsUseAnIndex(t *testing.T) {
 	d := openInside(t, Config{})
 	cold := map[query]bool{ // once a start or once a prune slice, and the one table of those is walked from its beginning
-		sqlOnline: true, sqlAbandonSessions: true, sqlOldEntries: true, sqlOldWebhooks: true, sqlOldCodes: true,
+		sqlOnline: true, sqlAbandonSessions: true, sqlOldEntries: true, sqlOldWebhooks: true, sqlOldCodes: true, sqlOldSeenCheckins: true,
 		sqlCountPending: true, sqlPushDue: true, // walks of a partial index, over what waits
 	}
 	err := d.Update(context.Background(), func(tx *Tx) error {

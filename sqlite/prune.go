@@ -16,15 +16,12 @@ var (
 	sqlDropCommand = newQuery(`DELETE FROM commands WHERE id = ?`)
 	sqlKeepNumber  = newQuery(`INSERT INTO counters (name, value) VALUES ('pruned_command', ?)
 		ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`)
-	sqlOldWebhooks = newQuery(`DELETE FROM seen_webhooks WHERE id IN
-		(SELECT id FROM (SELECT id, at FROM seen_webhooks ORDER BY id LIMIT ?) WHERE at < ?) RETURNING 1`)
-	sqlOldCodes = newQuery(`DELETE FROM codes WHERE expires < ?`)
 )
 
-// Prune drops log entries and finished commands that are older than the given times, and with the commands the webhook
-// ids and claim codes of that age. It works in slices of a few hundred rows, each its own transaction, and returns how
-// many entries and commands went. Entries go in the order in which they were written, so what is kept of a stream is
-// always its end.
+// Prune drops log entries and finished commands that are older than the given times, with the commands the webhook
+// ids and claim codes of that age, with the entries the reactions to them, and with both what is known of check-ins of such days. It
+// works in slices of a few hundred rows, each its own transaction, and returns how many entries and commands went. Entries go in the
+// order in which they were written, so what is kept of a stream is always its end.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
 	total := 0
 	for {
@@ -56,17 +53,15 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 		}
 		after = last
 	}
-	for more := true; more; {
-		err := d.Update(ctx, func(t *Tx) error {
-			n, err := t.c.q(sqlOldWebhooks).int(pruneSlice).int(millis(commandsBefore)).count()
-			if err != nil {
+	for _, drop := range d.leftovers(entriesBefore, commandsBefore) {
+		for n := 1; n > 0; { // a slice is of what is oldest by number, so a few that are young may be among it
+			err := d.Update(ctx, func(t *Tx) (err error) {
+				n, err = drop(t)
 				return err
+			})
+			if err != nil {
+				return total, err
 			}
-			more = n == pruneSlice
-			return t.c.q(sqlOldCodes).int(millis(commandsBefore)).run()
-		})
-		if err != nil {
-			return total, err
 		}
 	}
 	return total, nil

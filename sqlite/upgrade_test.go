@@ -77,3 +77,35 @@ func TestAppointmentsForWhatWasThereBefore(t *testing.T) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }
+
+// TestCelebrationsOfBeforeArePruned: those of an older database too.
+func TestCelebrationsOfBeforeArePruned(t *testing.T) {
+	path := before(t, 70,
+		`INSERT INTO names (id, kind, name) VALUES (1, 2, 'alice')`,
+		`INSERT INTO celebrations (user, checkin, at) VALUES (1, 'old', 1000), (1, 'new', 864000000000)`)
+	db, err := Open(t.Context(), Config{Path: path}, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	year := time.UnixMilli(0).AddDate(1, 0, 0)
+	if _, err := db.Prune(t.Context(), year, year); err != nil {
+		t.Fatal(err)
+	}
+	for checkin, want := range map[string]bool{"old": false, "new": true} {
+		err := db.Update(t.Context(), func(tx *Tx) error {
+			got, err := tx.Celebrated("alice", checkin)
+			if got != want {
+				t.Errorf("%s: %v", checkin, got)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

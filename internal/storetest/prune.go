@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ var pruneTests = []test{
 	{"a stream that is pruned empty goes on counting", on(testPruneAll)},
 	{"old commands go, pending ones stay", on(testPruneCommands)},
 	{"old webhook ids and codes go", on(testPruneRest)},
+	{"what is about old activities and check-ins goes", on(testPruneLeftovers)},
 }
 
 func testPruneEntries(t *testing.T, s Store) {
@@ -134,4 +136,61 @@ func testPruneRest(t *testing.T, s Store) {
 		}
 		return nil
 	})
+}
+
+// testPruneLeftovers: reactions go with their activities, what is about check-ins when entries and commands of those days have gone.
+func testPruneLeftovers(t *testing.T, s Store) {
+	const day = 24 * time.Hour
+	activity := func(at time.Time, i int) string { // a UUIDv7
+		return fmt.Sprintf("%08x-%04x-7000-8000-%012d", at.UnixMilli()>>16, at.UnixMilli()&0xffff, i)
+	}
+	seen := func(i int, at time.Time) pactwire.Checkin {
+		return pactwire.Checkin{ID: fmt.Sprint("c", i, at.Unix()), UserID: "alice", HabitGoalID: pactwire.GoalID(fmt.Sprint("g", i)),
+			LocalDate: pactwire.LocalDate(at.Format(time.DateOnly)), Status: pactwire.StatusCompleted}
+	}
+	const many = 1100 // more than a slice
+	old, young := noon.Add(-10*day), noon.Add(-day)
+	must(t, s, func(tx Tx) error {
+		for i := range many {
+			for _, at := range []time.Time{old, young} {
+				if at.Equal(young) && i > 0 {
+					continue
+				}
+				_, _, err := tx.SeenCheckin(seen(i, at))
+				if err := errors.Join(err, tx.PutReaction(activity(at, i), "bob", "👏"), tx.PutCelebrated("bob", seen(i, at).ID, at)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	kept := func(at time.Time, i int, reactions, checkins bool) {
+		t.Helper()
+		must(t, s, func(tx Tx) error {
+			emoji, err1 := tx.Reaction(activity(at, i), "bob")
+			celebrated, err2 := tx.Celebrated("bob", seen(i, at).ID)
+			_, known, err3 := tx.SeenCheckinByID(seen(i, at).ID)
+			if (emoji != "") != reactions || celebrated != checkins || known != checkins {
+				t.Errorf("%d of %s: reaction %q, celebrated %v, seen %v; want %v, %v", i, at, emoji, celebrated, known, reactions, checkins)
+			}
+			return errors.Join(err1, err2, err3)
+		})
+	}
+	prune := func(entries, commands time.Time) {
+		t.Helper()
+		if n, err := s.Prune(ctx, entries, commands); n != 0 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	prune(time.Time{}, noon)
+	kept(old, 0, true, true)
+	prune(old, noon)
+	kept(old, 0, true, true) // clocks and zones differ
+	prune(noon.Add(-5*day), noon.Add(-20*day))
+	kept(old, 0, false, true) // a command of that day may yet be repeated
+	prune(noon.Add(-5*day), noon.Add(-5*day))
+	for _, i := range []int{0, 1, 500, many - 1} {
+		kept(old, i, false, false)
+	}
+	kept(young, 0, true, true)
 }

@@ -43,6 +43,7 @@ type committer struct {
 	log     *slog.Logger
 	m       *metrics
 	pace    pace.Pace
+	taken   atomic.Int64 // functions of the batch while it waits for more
 
 	tx    Tx
 	batch []request
@@ -61,17 +62,16 @@ func (k *committer) run() {
 		k.batch = append(k.batch, r)
 		k.fill()
 		k.pace.Window = time.Duration(k.d.window.Load())
-		if len(k.batch) >= worth {
-			k.signal()
-		} else {
-			select {
-			case <-k.enough: // what it told of has been taken
-			default:
-			}
+		select {
+		case <-k.enough: // what it told of may be committed by now
+		default:
 		}
+		k.taken.Store(int64(len(k.batch)))
+		k.weigh()
 		if k.pace.Wait(k.closing) {
 			k.fill()
 		}
+		k.taken.Store(0)
 		k.commit()
 		clear(k.batch)
 		clear(k.errs)
@@ -82,8 +82,11 @@ func (k *committer) run() {
 	}
 }
 
-// signal tells that there is enough for a commit.
-func (k *committer) signal() {
+// weigh tells when there is enough for a commit, in the batch and in the queue.
+func (k *committer) weigh() {
+	if int(k.taken.Load())+len(k.queue) < worth {
+		return
+	}
 	select {
 	case k.enough <- struct{}{}:
 	default:
@@ -405,9 +408,7 @@ func (d *DB) Submit(ctx context.Context, fn func(*Tx) error, done func(error)) e
 	r := request{fn, done}
 	select {
 	case d.k.queue <- r:
-		if len(d.k.queue) >= worth {
-			d.k.signal()
-		}
+		d.k.weigh()
 		return nil
 	default:
 	}

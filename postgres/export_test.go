@@ -7,3 +7,6 @@ func (d *DB) Remember(names int) { d.maxNames = names }
 
 // Window is the least time from one commit of this node to the next.
 func (d *DB) Window() time.Duration { return time.Duration(d.window.Load()) }
+
+// Queued is how many functions wait for the committer to take them.
+func (d *DB) Queued() int { return len(d.k.queue) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,13 +25,15 @@ type saver struct {
 	moved  map[*Client]struct{} // changed since they were written
 	urgent map[*Client]struct{} // of those, the ones that someone waits for
 	parked map[pactwire.SessionKey]*pactwire.Session
+	claims map[pactwire.SessionKey]struct{} // under way: who makes one wants what is parked, also when the claim fences it off
 	drops  []pactwire.SessionKey
 	waits  []chan error // one a caller of save and drop; each has room for one
 }
 
 func newSaver(store SessionStore, logger *slog.Logger, every time.Duration, lost func([]pactwire.Session)) *saver {
 	return &saver{store: store, logger: logger, every: every, lost: lost, now: make(chan struct{}, 1),
-		moved: make(map[*Client]struct{}), urgent: make(map[*Client]struct{}), parked: make(map[pactwire.SessionKey]*pactwire.Session)}
+		moved: make(map[*Client]struct{}), urgent: make(map[*Client]struct{}), parked: make(map[pactwire.SessionKey]*pactwire.Session),
+		claims: make(map[pactwire.SessionKey]struct{})}
 }
 
 // touch notes that a client's session has changed. May be called under Client.mu.
@@ -115,6 +118,18 @@ func (s *saver) take(key pactwire.SessionKey) (pactwire.Session, bool) {
 	return *p, true
 }
 
+// claiming keeps what is parked of a session, though it be fenced off, until done is called.
+func (s *saver) claiming(key pactwire.SessionKey) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims[key] = struct{}{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.claims, key)
+	}
+}
+
 // settle returns when what has changed by now is durable.
 func (s *saver) settle(ctx context.Context) error { return s.wait(ctx, func() {}) }
 
@@ -177,7 +192,7 @@ func (s *saver) flush(ctx context.Context, all bool) error {
 			written = append(written, c)
 		}
 	}
-	err := s.write(ctx, batch, drops)
+	fenced, err := s.write(ctx, batch, drops)
 	if err == nil {
 		for _, c := range written {
 			c.noteStored()
@@ -193,25 +208,30 @@ func (s *saver) flush(ctx context.Context, all bool) error {
 		return err
 	}
 	for _, p := range ended {
-		if s.parked[p.Key] == p {
+		if s.parked[p.Key] == p && !s.wanted(p.Key, fenced) {
 			delete(s.parked, p.Key)
 		}
 	}
 	return nil
 }
 
-func (s *saver) write(ctx context.Context, batch []pactwire.Session, drops []pactwire.SessionKey) error {
+// wanted reports whether a session that was not written is about to be taken up here. Under s.mu.
+func (s *saver) wanted(key pactwire.SessionKey, fenced []pactwire.Session) bool {
+	_, claimed := s.claims[key]
+	return claimed && slices.ContainsFunc(fenced, func(f pactwire.Session) bool { return f.Key == key })
+}
+
+func (s *saver) write(ctx context.Context, batch []pactwire.Session, drops []pactwire.SessionKey) (fenced []pactwire.Session, err error) {
 	if len(batch) > 0 {
-		fenced, err := s.store.SaveSessions(ctx, batch)
-		if err != nil {
-			return err
+		if fenced, err = s.store.SaveSessions(ctx, batch); err != nil {
+			return nil, err
 		}
 		s.lost(fenced)
 	}
 	for _, key := range drops {
 		if err := s.store.DeleteSession(ctx, key); err != nil {
-			return err
+			return fenced, err
 		}
 	}
-	return nil
+	return fenced, nil
 }

@@ -38,6 +38,7 @@ func (h *Hub) moved(u pactwire.UserID) {
 // claim takes a session for this node. The node that holds it is asked to let it go first, so that nothing that was
 // acknowledged there is sent again; a node that does not answer loses it all the same.
 func (h *Hub) claim(ctx context.Context, c *Client, clean bool) (pactwire.Session, bool, error) {
+	defer h.saver.claiming(c.key)()
 	claim := pactwire.SessionClaim{Key: c.key, Node: h.shared.node, Clean: clean}
 	late := time.Now().Add(yieldTime)
 	asked := false

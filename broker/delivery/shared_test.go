@@ -230,6 +230,41 @@ func TestAClientThatComesBackToItsNodeGoesOnFromWhatWasNotWrittenYet(t *testing.
 	})
 }
 
+// TestWhatWasNotWrittenOutlivesTheClaim: the claim of who comes back fences off the writing of what is kept here for them, which may
+// come before they take it up.
+func TestWhatWasNotWrittenOutlivesTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		o.join("p", "alice")
+		c, end, _ := connect(t, b, user("alice"))
+		subscribe(t, c, 1, "pacts/+/activity")
+		b.Publish(o.commit(feed))
+		synctest.Wait()
+		for _, pk := range end.take() {
+			c.Puback(pk.PacketID, 0)
+		}
+		o.fail(true)
+		c.Detach()
+		o.hears = make(gate)
+		back := make(chan *wireEnd)
+		go func() {
+			_, end, _ := connect(t, b, user("alice"))
+			back <- end
+		}()
+		synctest.Wait() // it is claimed
+		o.fail(false)
+		pass(2 * time.Second) // and written, in vain
+		close(o.hears)
+		end = <-back
+		synctest.Wait()
+		if got := seqs(t, end.take()); len(got) != 0 {
+			t.Errorf("got %v once more", got)
+		}
+	})
+}
+
 func TestBehindMakesCursorsReadTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

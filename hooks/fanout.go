@@ -86,8 +86,9 @@ func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder
 		return
 	}
 	write := cl.Net.Conn.Write
-	if aliased, tells := f.alias(cl, out, len(b)); aliased != nil {
-		b = aliased
+	if cl.Properties.Props.TopicAliasMaximum > 0 {
+		var tells bool
+		b, tells = withAlias(cl, out, b)
 		if c, ok := cl.Net.Conn.(faithful); ok && tells {
 			write = c.WriteSurely
 		}
@@ -111,15 +112,15 @@ func fits(cl *mqtt.Client, n int) bool {
 // aliasCost is by how much an alias that is told makes a packet longer, at most: the property, and a byte of each length.
 const aliasCost = 5
 
-// alias encodes a message with a topic alias, if the client takes one, and says whether it is the one that tells the alias. What is
-// given an alias here is sent: the library has no way to take it back. n is how long the message is without.
-func (f *fanout) alias(cl *mqtt.Client, out packets.Packet, n int) (b []byte, tells bool) {
-	if cl.Properties.Props.TopicAliasMaximum == 0 || !fits(cl, n+aliasCost) {
-		return nil, false
+// withAlias encodes a message with a topic alias, if there is one to be had for its topic, and says whether it is the one that tells
+// the alias. What is given an alias here is sent: the library has no way to take it back. plain is the message without.
+func withAlias(cl *mqtt.Client, out packets.Packet, plain []byte) (b []byte, tells bool) {
+	if !fits(cl, len(plain)+aliasCost) {
+		return plain, false
 	}
 	alias, known := cl.State.TopicAliases.Outbound.Set(out.TopicName)
 	if alias == 0 {
-		return nil, false
+		return plain, false
 	}
 	out.Properties.TopicAlias, out.Properties.TopicAliasFlag = alias, true
 	if known {

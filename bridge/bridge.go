@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/ratelimit"
 )
 
 // Habits is the habits-service, in the same process or another. In the same process Checkin runs inside the bridge's
@@ -99,8 +100,9 @@ type Bridge struct {
 	store   Store
 	habits  Habits
 	pub     Publisher
-	peers   Peers     // nil on a single node
-	local   Publisher // nil on a single node
+	peers   Peers                               // nil on a single node
+	local   Publisher                           // nil on a single node
+	asks    *ratelimit.Limiter[pactwire.UserID] // of pacts to be looked up for who may not read them, as far as is known
 	members *Membership
 	log     *slog.Logger
 	metrics *metrics
@@ -144,6 +146,7 @@ const maxReads = 8
 func New(cfg Config, store Store, habits Habits, members *Membership, log *slog.Logger, reg prometheus.Registerer) *Bridge {
 	b := &Bridge{cfg: cfg.withDefaults(), store: store, habits: habits, members: members, log: log,
 		reads: make(chan struct{}, maxReads), changing: make(map[pactwire.PactID]*pactwire.Pact)}
+	b.asks = ratelimit.New[pactwire.UserID](asksASecond, asksInARow, 0)
 	b.metrics = newMetrics(reg)
 	if cfg.Companions != nil {
 		cfg.Companions.bridge = b

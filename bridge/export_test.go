@@ -52,11 +52,3 @@ func (b *Bridge) Reading() func(ctx context.Context, p pactwire.Pact) error {
 	read := b.members.begin()
 	return func(ctx context.Context, p pactwire.Pact) error { return b.sawAll(ctx, []pactwire.Pact{p}, read) }
 }
-
-// ReadTwice has a pact read by two at the same time, and returns whose reading was taken, and how many are still at it.
-func (m *Membership) ReadTwice(p pactwire.Pact) (first, second bool, left int) {
-	one, two := m.watch(p.ID), m.watch(p.ID)
-	_, first = m.takeUnless(one, p)
-	_, second = m.takeUnless(two, p)
-	return first, second, len(m.watched)
-}

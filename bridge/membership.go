@@ -166,6 +166,7 @@ type change struct {
 // learn takes a pact as it is now, and tells the publisher whose membership that changes.
 func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 	m.mu.Lock()
+	m.spoil(p.ID)
 	changes := m.take(p)
 	m.mu.Unlock()
 	for _, c := range changes {
@@ -177,9 +178,6 @@ func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	now := time.Now()
 	delete(m.absent, p.ID)
-	for _, changed := range m.watched[p.ID] {
-		*changed = true
-	}
 	v := m.known[p.ID]
 	if v == nil {
 		v = &view{}
@@ -244,26 +242,35 @@ func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) []pac
 		pacts = slices.Collect(maps.Keys(h.pacts))
 	}
 	m.mu.RUnlock()
-	return m.renameIn(u, name, pacts, pub)
+	told := m.putName(u, name, pacts)
+	m.renamed(told, pub)
+	return told
 }
 
-// renameIn gives a member another name in those of the pacts that are known, tells their readers, and lists where that was news.
-func (m *Membership) renameIn(u pactwire.UserID, name string, pacts []pactwire.PactID, pub Publisher) []pactwire.PactID {
-	told := m.putName(u, name, pacts)
-	for _, p := range told {
+// renamed tells the readers of pacts that a member has another name there.
+func (m *Membership) renamed(pacts []pactwire.PactID, pub Publisher) {
+	for _, p := range pacts {
+		if m.get(p) == nil {
+			continue
+		}
 		pub.StateChanged(p)
 		m.Readers(p, func(reader pactwire.UserID) bool {
 			pub.PactsChanged(reader, nil, nil) // their list of pacts is another
 			return true
 		})
 	}
-	return told
 }
 
+// putName gives a member another name in those of the pacts that are known, and lists where that was news. Who is reading any of
+// them may have read the name of before.
 func (m *Membership) putName(u pactwire.UserID, name string, pacts []pactwire.PactID) (told []pactwire.PactID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, l := range m.waiting {
+		l.dirty = true
+	}
 	for _, id := range pacts {
+		m.spoil(id)
 		v := m.known[id]
 		if v == nil {
 			continue

@@ -296,13 +296,3 @@ func TestWhyExplains(t *testing.T) {
 		}
 	}
 }
-
-// TestOfTwoReadingsAtOnceTheLaterIsMadeAgain: it may have read what was before the other.
-func TestOfTwoReadingsAtOnceTheLaterIsMadeAgain(t *testing.T) {
-	p := activePact("p1", "g1", alice, bob)
-	inBubble(t, newScript(p), bridge.Config{}, func(t *testing.T, n *node) {
-		if first, second, left := n.members.ReadTwice(p); !first || second || left != 0 {
-			t.Errorf("taken: %v, %v; %d still read", first, second, left)
-		}
-	})
-}

@@ -35,27 +35,38 @@ func (b *Bridge) relearn(ctx context.Context, id pactwire.PactID, pub Publisher)
 	return b.members.relearn(ctx, id, pub)
 }
 
-// unstated is a publisher of changes that may be none: a state that is another is told when the news of it come. Else whoever asks
+// unstated is a publisher of changes that may be none: a state that is another is told when the news of it comes. Else whoever asks
 // for a pact of others could have its members told of it.
 type unstated struct{ Publisher }
 
 func (unstated) StateChanged(pactwire.PactID) {}
 
-// Learn reads pacts again of which this node may have an old view, and tells its connections of what is new before it returns:
-// a person who has just joined through one node may be faster at another than the news. Where nobody else changes pacts it
-// does nothing. It fails with Unavailable.
-func (b *Bridge) Learn(ctx context.Context, pacts []pactwire.PactID) error {
+// How many pacts that a person may not read they may have looked up: so many in a row, then so many a second. Each costs a read of the
+// store, or of the habits-service.
+const (
+	asksInARow  = 64
+	asksASecond = 4
+)
+
+// Learn reads pacts again that u wants something of and of which this node may have an old view, and tells its connections of what
+// is new before it returns: a person who has just joined through one node may be faster at another than the news. Where nobody else
+// changes pacts it does nothing, nor for who asks all the time: they are answered by what this node has heard. It fails with
+// Unavailable when one cannot be read.
+func (b *Bridge) Learn(ctx context.Context, u pactwire.UserID, pacts []pactwire.PactID) (failed error) {
 	if !b.cfg.Shared && !b.cfg.Remote {
 		return nil
 	}
 	for _, p := range pacts {
+		if _, ok := b.asks.Take(u, 0); !ok {
+			return failed
+		}
 		switch err := b.relearn(ctx, p, unstated{b.local}); pactwire.CodeOf(err) {
 		case "", pactwire.NotFound, pactwire.Denied:
 		default:
-			return &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}
+			failed = &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}
 		}
 	}
-	return nil
+	return failed
 }
 
 // mayCommand is nil when u, who is held by Ensure, may command p now; else as Membership.CanCommand. Nobody is refused by an
@@ -65,7 +76,7 @@ func (b *Bridge) mayCommand(ctx context.Context, u pactwire.UserID, p pactwire.P
 	if pactwire.CodeOf(err) != pactwire.Denied || b.cfg.Remote && b.members.get(p) == nil { // that was read just now
 		return err
 	}
-	if err := b.Learn(ctx, []pactwire.PactID{p}); err != nil {
+	if err := b.Learn(ctx, u, []pactwire.PactID{p}); err != nil {
 		return err
 	}
 	return b.members.CanCommand(ctx, u, p)
@@ -84,7 +95,10 @@ func comeApart(ctx context.Context, n int) bool {
 }
 
 func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {
-	for range rereadings {
+	for n := range rereadings {
+		if !comeApart(ctx, n) {
+			break
+		}
 		changed := m.watch(id)
 		p, err := m.read1(ctx, id)
 		if pactwire.CodeOf(err) == pactwire.NotFound {
@@ -143,6 +157,20 @@ func (m *Membership) unwatch(id pactwire.PactID, changed *bool) {
 	m.watchedBy(id, changed)
 }
 
+// spoil has everybody who is reading a pact read it again. Under m.mu.
+func (m *Membership) spoil(id pactwire.PactID) {
+	for _, changed := range m.watched[id] {
+		*changed = true
+	}
+}
+
+// alike reports whether two states of a pact are one, but for how far its log has come.
+func alike(a, b *pactwire.Pact) bool {
+	x, y := *a, *b
+	x.HeadSeq, y.HeadSeq = 0, 0
+	return printOf(&x) == printOf(&y)
+}
+
 // watchedBy ends a watch. Under m.mu.
 func (m *Membership) watchedBy(id pactwire.PactID, changed *bool) {
 	rest := slices.DeleteFunc(m.watched[id], func(x *bool) bool { return x == changed })
@@ -159,7 +187,15 @@ func (m *Membership) takeUnless(changed *bool, p pactwire.Pact) (changes []chang
 	if *changed {
 		return nil, false
 	}
-	return m.take(p), true
+	var before *pactwire.Pact
+	if v := m.known[p.ID]; v != nil {
+		before = v.pact
+	}
+	changes = m.take(p)
+	if m.known[p.ID] != nil && (before == nil || !alike(before, &p)) {
+		m.spoil(p.ID) // who read at the same time may have read what was before
+	}
+	return changes, true
 }
 
 // Members are those who may read a pact now, connected here or not.
@@ -175,9 +211,11 @@ func (m *Membership) Members(ctx context.Context, id pactwire.PactID) (list []pa
 	return list, err
 }
 
-// Rename gives a user another name in pacts, as another node has told.
+// Rename gives a user another name in pacts, as another node has told, and tells their readers: also where it was read before the
+// news came, since that tells nobody.
 func (m *Membership) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID, pub Publisher) {
-	m.renameIn(u, name, pacts, pub)
+	m.putName(u, name, pacts)
+	m.renamed(pacts, pub)
 }
 
 // tellPeers tells the other nodes what this commit made of pacts.

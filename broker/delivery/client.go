@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/broker/wire"
 	"github.com/pactwire/pactwire/topics"
@@ -56,7 +54,6 @@ type Client struct {
 	out      *[]byte         // what a worker collects for one write
 	stalled  time.Time       // since when something waits and nothing moves; zero = not
 	pending  int             // bytes that waited at the last look
-	asks     *rate.Limiter   // of pacts to be looked up for it; nil until one was
 }
 
 // quiet says why a client is not spoken to yet, apart from what its cursors wait for.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -108,26 +107,6 @@ func TestWhoHasJustJoinedElsewhereMaySubscribeHere(t *testing.T) {
 		synctest.Wait()
 		if got := seqs(t, end.take()); !slices.Equal(got, []int{1}) {
 			t.Errorf("got %v", got)
-		}
-	})
-}
-
-// TestAskingForThePactsOfOthersIsBounded: each question costs a read of the store, or of the habits-service.
-func TestAskingForThePactsOfOthersIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		h := newHub(t, w)
-		defer stop(t, h)
-		c, _, _ := connect(t, h, user("mallory"))
-		asked := 0
-		w.news = func(pacts []pactwire.PactID) error { asked += len(pacts); return nil }
-		for i := range 1000 {
-			if got := subscribe(t, c, 1, "pacts/p"+strconv.Itoa(i)+"/activity"); !bytes.Equal(got, []byte{0x87}) {
-				t.Fatalf("code %x", got)
-			}
-		}
-		if asked > 64 {
-			t.Errorf("asked for %d pacts", asked)
 		}
 	})
 }

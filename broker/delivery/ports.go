@@ -50,9 +50,9 @@ type Peers interface {
 type Access interface {
 	// Ensure makes the user's pacts known, reading them when they are not. It fails with Unavailable.
 	Ensure(ctx context.Context, u pactwire.UserID) error
-	// Learn reads pacts again of which the view may be old, and calls Hub.PactsChanged for what is new before it returns. It
-	// fails with Unavailable.
-	Learn(ctx context.Context, pacts []pactwire.PactID) error
+	// Learn reads pacts again that u may not read by a view that may be old, and calls Hub.PactsChanged for what is new before it
+	// returns. How much of that a user may ask for is its affair. It fails with Unavailable.
+	Learn(ctx context.Context, u pactwire.UserID, pacts []pactwire.PactID) error
 	// Release says that a connection for which Ensure succeeded has ended.
 	Release(u pactwire.UserID)
 	// CanRead reports whether u may read p now.

@@ -73,7 +73,7 @@ func (c *Client) isAnew() bool {
 // learn has the pacts read again that filters name and that the user may not read as far as this node has heard.
 func (c *Client) learn(ctx context.Context, filters []string) error {
 	if pacts := c.unheard(filters); len(pacts) > 0 {
-		return c.hub.access.Learn(ctx, pacts)
+		return c.hub.access.Learn(ctx, c.key.User, pacts)
 	}
 	return nil
 }

@@ -3,9 +3,6 @@ package delivery
 import (
 	"context"
 	"slices"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/topics"
@@ -29,7 +26,7 @@ func (c *Client) may(f topics.Filter, v topics.Verdict) bool {
 // It waits until the place of each new stream is known and, for a session that is kept, the filters are stored.
 func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []byte {
 	codes := make([]byte, len(subs))
-	heard := c.learnOf(ctx, subs)
+	heard := c.learn(ctx, asked(subs))
 	c.mu.Lock()
 	if c.detached {
 		c.mu.Unlock()
@@ -62,32 +59,12 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	return codes
 }
 
-// How many pacts that a client may not read it may have looked up when it subscribes: so many in a row, then so many a second.
-const (
-	asksInARow  = 64
-	asksASecond = 4
-)
-
-// learnOf is learn for a SUBSCRIBE. Who asks for the pacts of others all the time is answered by what this node has heard.
-func (c *Client) learnOf(ctx context.Context, subs []pactwire.Subscription) error {
-	filters := make([]string, len(subs))
+func asked(subs []pactwire.Subscription) []string {
+	names := make([]string, len(subs))
 	for i := range subs {
-		filters[i] = subs[i].Filter
+		names[i] = subs[i].Filter
 	}
-	pacts := c.unheard(filters)
-	if len(pacts) == 0 {
-		return nil
-	}
-	c.mu.Lock()
-	if c.asks == nil {
-		c.asks = rate.NewLimiter(asksASecond, asksInARow)
-	}
-	may := c.asks.AllowN(time.Now(), len(pacts))
-	c.mu.Unlock()
-	if !may {
-		return nil
-	}
-	return c.hub.access.Learn(ctx, pacts)
+	return names
 }
 
 func granted(code byte) bool { return code <= 1 }
@@ -98,7 +75,7 @@ func (c *Client) keeps() bool {
 	return c.expiry > 0
 }
 
-// subscribe takes one filter in. With an error of learnOf nobody can say that a pact may not be read. Under c.mu.
+// subscribe takes one filter in. With an error of learn nobody can say that a pact may not be read. Under c.mu.
 func (c *Client) subscribe(s pactwire.Subscription, unsaid error) byte {
 	filter, verdict := topics.Unlimited.Subscribe(c.identity(), false, s.Filter)
 	switch {

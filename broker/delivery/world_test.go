@@ -216,7 +216,7 @@ func (w *world) ExpireSessions(_ context.Context, now time.Time) (n int, err err
 func (w *world) Ensure(context.Context, pactwire.UserID) error { return nil }
 func (w *world) Release(pactwire.UserID)                       {}
 
-func (w *world) Learn(_ context.Context, pacts []pactwire.PactID) error {
+func (w *world) Learn(_ context.Context, _ pactwire.UserID, pacts []pactwire.PactID) error {
 	if w.news == nil {
 		return nil
 	}

@@ -154,6 +154,6 @@ type access struct {
 	bridge *bridge.Bridge
 }
 
-func (a access) Learn(ctx context.Context, pacts []pactwire.PactID) error {
-	return a.bridge.Learn(ctx, pacts)
+func (a access) Learn(ctx context.Context, u pactwire.UserID, pacts []pactwire.PactID) error {
+	return a.bridge.Learn(ctx, u, pacts)
 }

@@ -74,6 +74,9 @@ func (w *worker) tellPending(rec *pactwire.CommandRecord) {
 	var c *commit
 	err = w.b.store.Submit(w.b.ctx, func(tx Tx) error {
 		c = w.b.begin(tx)
+		if _, err := tx.Head(pactwire.InboxOf(rec.User)); err != nil { // the person first: no other node answers meanwhile
+			return err
+		}
 		first, err := tx.TellCommand(rec.ID)
 		if err != nil || !first {
 			return err

@@ -90,9 +90,14 @@ func (t *Tx) FinishCommand(id int64, answer []byte, at time.Time) error {
 	}
 	t.amend(id, func(c *pactwire.CommandRecord) { c.Request, c.Answer, c.NextAt = nil, answer, at })
 	t.post(`UPDATE commands SET request = NULL, answer = $1, next_at = $2 WHERE id = $3`, answer, zeroMillis(at), id)
-	if was, known := t.pending[id]; known {
-		t.pending[id] = false
-		t.change(func() { t.pending[id] = was })
+	for _, known := range []map[int64]bool{t.pending, t.tellable} { // what is read later in this transaction is of before
+		was, had := known[id]
+		known[id] = false
+		t.change(func() {
+			if known[id] = was; !had {
+				delete(known, id)
+			}
+		})
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 var commandTests = []test{
 	{"a command from acceptance to answer", on(testCommandLife)},
 	{"a key is unique for its user", on(testKeyUnique)},
+	{"a command that has its answer is pending no more, in the same transaction too", on(testFinished)},
 	{"pending commands come in order of acceptance", on(testPending)},
 	{"numbers ascend over restarts", on(testCommandNumbers)},
 }
@@ -130,6 +131,26 @@ func testKeyUnique(t *testing.T, s Store) {
 	if got, err := s.PendingCommands(ctx, 0, 10); err != nil || len(got) != 0 {
 		t.Errorf("commands that came with their answer are pending: %v, %v", got, err)
 	}
+}
+
+func testFinished(t *testing.T, s Store) {
+	var id int64
+	must(t, s, func(tx Tx) (err error) {
+		id, err = putCommand(tx, pactwire.CommandRecord{User: "alice", Key: "k1", Request: []byte("do it"), AcceptedAt: noon})
+		return err
+	})
+	must(t, s, func(tx Tx) error {
+		if err := tx.FinishCommand(id, []byte("done"), noon); err != nil {
+			return err
+		}
+		if pending, err := tx.PendingCommand(id); pending || err != nil {
+			t.Errorf("pending: %v, %v", pending, err)
+		}
+		if first, err := tx.TellCommand(id); first || err != nil {
+			t.Errorf("to be told of: %v, %v", first, err)
+		}
+		return nil
+	})
 }
 
 func testPending(t *testing.T, s Store) {

@@ -173,6 +173,11 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 	p.expiry = a.expiry(p, cl)
 	a.setKeepalive(p, cl)
 	dropConnect(cl)
+	// The library's own aliases are used up by messages that are never sent; see aliases.
+	if most := cl.Properties.Props.TopicAliasMaximum; p.lab && most > 0 {
+		p.aliases = &aliases{most: int(most), known: make(map[string]uint16)}
+		cl.Properties.Props.TopicAliasMaximum = 0
+	}
 	if p.lab {
 		if receiveMax > 0 && receiveMax < math.MaxUint16 {
 			p.conn.SetWindow(receiveMax)

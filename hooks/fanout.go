@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,7 +56,8 @@ func (f *fanout) publish(pk packets.Packet) {
 
 // deliver does for one subscriber what the library's publishToClient does.
 func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder) {
-	if p := peerOf(cl); p == nil || !p.lab || sub.NoLocal && enc.base.Origin == cl.ID {
+	p := peerOf(cl)
+	if p == nil || !p.lab || sub.NoLocal && enc.base.Origin == cl.ID {
 		return
 	}
 	out := *enc.base
@@ -85,20 +87,11 @@ func (f *fanout) deliver(cl *mqtt.Client, sub packets.Subscription, enc *encoder
 	if cl.Closed() || cl.Net.Conn == nil {
 		return
 	}
-	write := cl.Net.Conn.Write
-	if cl.Properties.Props.TopicAliasMaximum > 0 {
-		var tells bool
-		b, tells = withAlias(cl, out, b)
-		if c, ok := cl.Net.Conn.(faithful); ok && tells {
-			write = c.WriteSurely
-		}
-	} else if c, ok := cl.Net.Conn.(patient); ok && enc.wide {
-		write = c.WriteLater
-	}
-	if _, err := write(b); err != nil {
+	n, err := send(cl, p, &out, b, enc.wide)
+	if err != nil {
 		return // the session has it, if there is one
 	}
-	atomic.AddInt64(&f.server.Info.BytesSent, int64(len(b)))
+	atomic.AddInt64(&f.server.Info.BytesSent, int64(n))
 	atomic.AddInt64(&f.server.Info.PacketsSent, 1)
 	atomic.AddInt64(&f.server.Info.MessagesSent, 1)
 }
@@ -109,24 +102,56 @@ func fits(cl *mqtt.Client, n int) bool {
 	return most == 0 || uint64(n) <= uint64(most) //nolint:gosec // a length
 }
 
+// send writes a message, b as it is without an alias.
+func send(cl *mqtt.Client, p *peer, out *packets.Packet, b []byte, wide bool) (int, error) {
+	if p.aliases != nil {
+		return p.aliases.send(cl, out, b)
+	}
+	write := cl.Net.Conn.Write
+	if c, ok := cl.Net.Conn.(patient); ok && wide {
+		write = c.WriteLater
+	}
+	_, err := write(b)
+	return len(b), err
+}
+
+// aliases are the topic aliases that a client has been told. The library has none to give: it uses up one for a message that it then
+// drops, and sends it again on another connection.
+type aliases struct {
+	mu    sync.Mutex
+	most  int // the client's Topic Alias Maximum
+	known map[string]uint16
+}
+
 // aliasCost is by how much an alias that is told makes a packet longer, at most: the property, and a byte of each length.
 const aliasCost = 5
 
-// withAlias encodes a message with a topic alias, if there is one to be had for its topic, and says whether it is the one that tells
-// the alias. What is given an alias here is sent: the library has no way to take it back. plain is the message without.
-func withAlias(cl *mqtt.Client, out packets.Packet, plain []byte) (b []byte, tells bool) {
-	if !fits(cl, len(plain)+aliasCost) {
-		return plain, false
+// send writes a message with an alias, if there is one to be had for its topic, before any other that uses it. plain is the message
+// without.
+func (a *aliases) send(cl *mqtt.Client, out *packets.Packet, plain []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, write, topic := plain, cl.Net.Conn.Write, out.TopicName
+	alias, told := a.known[topic]
+	if !told && len(a.known) < a.most && fits(cl, len(plain)+aliasCost) {
+		alias = uint16(len(a.known) + 1) //nolint:gosec // at most a.most
+		if c, ok := cl.Net.Conn.(faithful); ok {
+			write = c.WriteSurely
+		}
 	}
-	alias, known := cl.State.TopicAliases.Outbound.Set(out.TopicName)
-	if alias == 0 {
-		return plain, false
+	if alias > 0 {
+		aliased := *out
+		aliased.Properties.TopicAlias, aliased.Properties.TopicAliasFlag = alias, true
+		if told {
+			aliased.TopicName = ""
+		}
+		b = encodePublish(&aliased)
 	}
-	out.Properties.TopicAlias, out.Properties.TopicAliasFlag = alias, true
-	if known {
-		out.TopicName = ""
+	_, err := write(b)
+	if err == nil && alias > 0 {
+		a.known[topic] = alias
 	}
-	return encodePublish(&out), !known
+	return len(b), err
 }
 
 // number gives a message a packet id, if its session has room for it.

@@ -67,7 +67,8 @@ type peer struct {
 	session   Session // nil for lab
 	present   bool    // Session Present
 	lab       bool
-	maxPacket int // of the client; 0 = no limit
+	aliases   *aliases // nil but for lab clients that take some
+	maxPacket int      // of the client; 0 = no limit
 	topics    *topics.Limits
 	clientID  string        // as the client knows it
 	method    string        // MQTT 5 authentication method of CONNECT, "" = none

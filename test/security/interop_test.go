@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,6 +150,8 @@ func TestInteroperability(t *testing.T) {
 		{"client topic alias", "5", interopClientAlias},
 		{"server topic alias", "5", interopServerAlias},
 		{"server topic alias: what the client was told", "5", interopAliasesThatWereTold},
+		{"server topic alias: many at once", "5", interopAliasesOfMany},
+		{"server topic alias: a retained message", "5", interopAliasOfARetainedMessage},
 		{"maximum packet size", "5", interopPacketSize},
 		{"server keep alive", "5", interopServerKeepalive},
 		{"flow control: the client's Receive Maximum", "5", interopFlowToClient},
@@ -547,6 +550,55 @@ func interopAliasesThatWereTold(r *room) {
 			r.Errorf("on another connection: %+v", m)
 		}
 	}
+}
+
+// interopAliasesOfMany: each alias is told before it is used, also when several publish to a new topic at once.
+func interopAliasesOfMany(r *room) {
+	a := r.join("a", with(prop16(propAliasMax, 60000)))
+	a.grant(0, nil, r.topic("#"))
+	const publishers, topics = 4, 400
+	start := make([]sync.WaitGroup, topics)
+	for i := range start {
+		start[i].Add(publishers)
+	}
+	var all sync.WaitGroup
+	for i := range publishers {
+		p := r.join(fmt.Sprint("p", i))
+		all.Go(func() {
+			for k := range topics {
+				start[k].Done()
+				start[k].Wait()
+				p.raw(p.publishBytes(0, 0, r.topic(fmt.Sprint(k)), "x"))
+			}
+			p.ping()
+		})
+	}
+	all.Wait()
+	a.ping()
+	told := map[any]bool{}
+	for _, m := range a.messages("") {
+		if alias := m.props[propAlias]; m.topic != "" {
+			told[alias] = true
+		} else if !told[alias] {
+			r.Fatalf("alias %v is used before it is told", alias)
+		}
+	}
+	if len(told) != topics {
+		r.Errorf("%d aliases", len(told))
+	}
+}
+
+// interopAliasOfARetainedMessage: one that is too large for the subscriber uses up no alias.
+func interopAliasOfARetainedMessage(r *room) {
+	b := r.join("b")
+	b.say(2|1, r.topic("A"), strings.Repeat("too large ", 30))
+	a := r.join("a", with(prop16(propAliasMax, 5), prop32(propMaxPacket, 200)))
+	a.grant(1, nil, r.topic("#"))
+	b.say(2, r.topic("A"), "one")
+	if m := a.hears(1)[0]; m.topic != r.topic("A") {
+		r.Errorf("%+v", m)
+	}
+	b.say(2|1, r.topic("A"), "") // take it back
 }
 
 func interopPacketSize(r *room) {

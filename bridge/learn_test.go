@@ -17,12 +17,18 @@ type onePact struct {
 	mu    sync.Mutex
 	pact  pactwire.Pact
 	reads int
+	loads int    // of people's pacts
 	hook  func() // called when the pact has been read, before the reader gets it
+	load  func() // called when people's pacts have been
 }
 
 func (h *onePact) PactsOf(_ context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.loads++
+	if h.load != nil {
+		h.load()
+	}
 	all := make(map[pactwire.UserID][]pactwire.Pact)
 	for _, u := range users {
 		if _, in := h.pact.Member(u); in {
@@ -161,6 +167,37 @@ func TestANewNameOutlivesAReadingOfBefore(t *testing.T) {
 	}
 	if got := b.members.get("p").Members[0].UserName; got != "Alicia" {
 		t.Errorf("the view says %q for good", got)
+	}
+}
+
+// TestAStrangersNameHoldsNobodyUp: in a storm of new people names are stored all the time, and who shares no pact with them need
+// not have their own read again for it.
+func TestAStrangersNameHoldsNobodyUp(t *testing.T) {
+	b, h, pub := oneOfSeveral(t)
+	before := h.loads
+	h.load = func() {
+		h.load = nil
+		b.members.rename("zoe", "Zoe", pub)
+		b.members.Rename("zoe", "Zoe", []pactwire.PactID{"another"}, pub)
+	}
+	if err := b.members.Ensure(t.Context(), "carol"); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.loads - before; n != 1 {
+		t.Errorf("%d loads", n)
+	}
+	h.load = func() {
+		h.load = nil
+		b.members.Rename("alice", "Alicia", []pactwire.PactID{"p"}, pub)
+	}
+	before = h.loads
+	b.members.Release("alice")
+	h.set(called("Alicia"), nil)
+	if err := b.members.Ensure(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.loads - before; n != 2 {
+		t.Errorf("%d loads of who shares the pact", n)
 	}
 }
 

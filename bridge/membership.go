@@ -266,14 +266,16 @@ func (m *Membership) renamed(pacts []pactwire.PactID, pub Publisher) {
 func (m *Membership) putName(u pactwire.UserID, name string, pacts []pactwire.PactID) (told []pactwire.PactID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, l := range m.waiting {
-		l.dirty = true
-	}
 	for _, id := range pacts {
 		m.spoil(id)
 		v := m.known[id]
 		if v == nil {
 			continue
+		}
+		for _, member := range v.pact.Members {
+			if l := m.waiting[member.UserID]; l != nil {
+				l.dirty = true
+			}
 		}
 		i := slices.IndexFunc(v.pact.Members, func(x pactwire.Member) bool { return x.UserID == u })
 		if i < 0 || v.pact.Members[i].UserName == name {

@@ -18,7 +18,7 @@ import (
 	"github.com/pactwire/pactwire/redis"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.IgnoreRedials()) }
 
 func open(t testing.TB, url, addr string) *redis.Client {
 	t.Helper()

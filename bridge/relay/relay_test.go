@@ -18,7 +18,7 @@ import (
 	"github.com/pactwire/pactwire/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testkit.IgnoreRedials()) }
 
 // hub is the connections of one user, who is told everything of one pact.
 type hub struct {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // RedisServer is a Redis server of its own that ends with the test. It keeps its data in an append-only file, flushed each
@@ -38,6 +40,13 @@ func Redis(t testing.TB, settings ...string) *RedisServer {
 
 // URL is the server's first database.
 func (r *RedisServer) URL() string { return "redis://" + r.Addr + "/0" }
+
+// IgnoreRedials is for the look at goroutines left over when a package's tests have ended. A client whose server was away
+// for long asks in the background, each second, whether it is back, and sees only after that second that it was closed
+// meanwhile: the library's own goroutine, that ends by itself, and later than the look waits.
+func IgnoreRedials() goleak.Option {
+	return goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
+}
 
 // Kill ends the server with SIGKILL.
 func (r *RedisServer) Kill() { r.end(syscall.SIGKILL) }

@@ -37,7 +37,7 @@ func (*ACL) ID() string { return "acl" }
 // Provides implements mqtt.Hook.
 func (*ACL) Provides(b byte) bool {
 	switch b {
-	case mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPacketSent:
+	case mqtt.OnACLCheck, mqtt.OnSubscribe, mqtt.OnUnsubscribe, mqtt.OnPacketEncode, mqtt.OnPacketSent:
 		return true
 	}
 	return false
@@ -69,17 +69,23 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	if p.lab {
 		return a.subscribeLab(p, pk)
 	}
-	after := afterOf(pk.Properties.User)
+	after, unread := afterOf(pk.Properties.User)
+	p.reason = ""
 	subs := make([]pactwire.Subscription, 0, len(pk.Filters))
 	at := make([]int, 0, len(pk.Filters))
 	p.codes = make([]byte, len(pk.Filters))
 	for i, f := range pk.Filters {
-		switch _, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter); verdict {
-		case topics.SysFigures:
+		filter, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter)
+		switch {
+		case verdict == topics.SysFigures:
 			p.codes[i] = asTheLibrarySays
 			continue
-		case topics.Malformed: // by the limits too, of which the session knows nothing
+		case verdict == topics.Malformed: // by the limits too, of which the session knows nothing
 			p.codes[i] = p.code(packets.ErrTopicFilterInvalid.Code)
+			pk.Filters[i].Filter = nobody
+			continue
+		case unread != nil && starts(filter, verdict):
+			p.codes[i], p.reason = packets.ErrImplementationSpecificError.Code, unread.Message
 			pk.Filters[i].Filter = nobody
 			continue
 		}
@@ -114,17 +120,28 @@ func (a *ACL) subscribeLab(p *peer, pk packets.Packet) packets.Packet {
 	return pk
 }
 
-// afterOf reads the user property "after": where a stream is to start.
-func afterOf(props []packets.UserProperty) *pactwire.Seq {
+// afterOf reads the user property "after": where a stream is to start. What cannot be read is an error, since to start
+// somewhere else without a word would be a hole or a flood.
+func afterOf(props []packets.UserProperty) (after *pactwire.Seq, unread *pactwire.Error) {
 	for _, up := range props {
-		if up.Key == "after" {
-			if n, err := strconv.ParseUint(up.Val, 10, 63); err == nil {
-				seq := pactwire.Seq(n)
-				return &seq
-			}
+		if up.Key != "after" {
+			continue
 		}
+		n, err := strconv.ParseUint(up.Val, 10, 63)
+		if err != nil || after != nil {
+			return nil, pactwire.FieldErrorf("after", "the user property after is the seq behind which a stream starts: one number, 0 or more")
+		}
+		seq := pactwire.Seq(n)
+		after = &seq
 	}
-	return nil
+	return after, nil
+}
+
+// starts reports whether "after" says where this filter's stream starts. Whose pact it is, is not looked at: the answer is the
+// same for one that is not there.
+func starts(f topics.Filter, v topics.Verdict) bool {
+	_, one := f.Stream()
+	return one && (v == topics.Yes || v == topics.IfMember)
 }
 
 // OnUnsubscribe implements mqtt.Hook.
@@ -148,6 +165,34 @@ func (a *ACL) OnUnsubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	}
 	return pk
 }
+
+// OnPacketEncode implements mqtt.Hook: a SUBACK or UNSUBACK says the codes that the session gave, and why if there is room. The
+// library would echo the request's user properties, and count too little for both.
+func (*ACL) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
+	if t := pk.FixedHeader.Type; t != packets.Suback && t != packets.Unsuback {
+		return pk
+	}
+	p := peerOf(cl)
+	if p == nil || p.session == nil {
+		return pk
+	}
+	pk.Properties.User = nil
+	if len(p.codes) == len(pk.ReasonCodes) {
+		for i, c := range p.codes {
+			if c != asTheLibrarySays {
+				pk.ReasonCodes[i] = c
+			}
+		}
+	}
+	if p.reason != "" && (p.maxPacket == 0 || aroundReason+len(pk.ReasonCodes)+len(p.reason) <= p.maxPacket) {
+		pk.Properties.ReasonString = p.reason
+	}
+	p.codes, p.reason = nil, ""
+	return pk
+}
+
+// aroundReason is what a SUBACK has beside its codes and its reason, at most: type, two lengths, packet id, the head of the property.
+const aroundReason = 1 + 4 + 4 + 2 + 3
 
 // OnPacketSent implements mqtt.Hook: once SUBACK is on its way, snapshots and replay may follow.
 func (*ACL) OnPacketSent(cl *mqtt.Client, pk packets.Packet, _ []byte) {

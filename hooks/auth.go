@@ -347,21 +347,10 @@ func writeRefusal(cl *mqtt.Client, no *refusal) {
 	_ = cl.WritePacket(ack) // the connection ends either way
 }
 
-// OnPacketEncode implements mqtt.Hook: a CONNACK says what we offer and grant, a SUBACK or UNSUBACK the codes that the
-// session gave.
+// OnPacketEncode implements mqtt.Hook: a CONNACK says what we offer and grant.
 func (a *Auth) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
-	switch pk.FixedHeader.Type {
-	case packets.Connack:
+	if pk.FixedHeader.Type == packets.Connack {
 		a.encodeConnack(cl, &pk)
-	case packets.Suback, packets.Unsuback:
-		if p := peerOf(cl); p != nil && p.session != nil && len(p.codes) == len(pk.ReasonCodes) {
-			for i, c := range p.codes {
-				if c != asTheLibrarySays {
-					pk.ReasonCodes[i] = c
-				}
-			}
-			p.codes = nil
-		}
 	}
 	return pk
 }

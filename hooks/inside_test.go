@@ -158,10 +158,13 @@ func TestTrapKeepaliveOverflow(t *testing.T) {
 
 func TestAfterProperty(t *testing.T) {
 	for in, want := range map[string]int64{"0": 0, "17": 17, "9223372036854775807": math.MaxInt64, "9223372036854775808": -1, "-1": -1, "x": -1, "": -1} {
-		got := afterOf([]packets.UserProperty{{Key: "other", Val: "3"}, {Key: "after", Val: in}})
-		if want < 0 && got != nil || want >= 0 && (got == nil || int64(*got) != want) { //nolint:gosec // 63 bits
-			t.Errorf("%q: %v", in, got)
+		got, err := afterOf([]packets.UserProperty{{Key: "other", Val: "3"}, {Key: "after", Val: in}})
+		if want < 0 && (got != nil || err == nil) || want >= 0 && (err != nil || got == nil || int64(*got) != want) { //nolint:gosec // 63 bits
+			t.Errorf("%q: %v, %v", in, got, err)
 		}
+	}
+	if got, err := afterOf([]packets.UserProperty{{Key: "other", Val: "x"}}); got != nil || err != nil {
+		t.Errorf("without one: %v, %v", got, err)
 	}
 }
 

@@ -77,6 +77,7 @@ type peer struct {
 	bearer atomic.Pointer[pactwire.Identity] // of the token that counts: a refreshed one replaces that of CONNECT
 
 	codes   []byte        // of the SUBACK or UNSUBACK about to be encoded; reader goroutine only
+	reason  string        // of the same, "" = none; reader goroutine only
 	slots   chan struct{} // one a command that is not yet acknowledged
 	arrived atomic.Bool   // has subscribed, so counts for presence
 	spoke   atomic.Bool   // has said something of presence

@@ -118,6 +118,44 @@ func TestEachFilterHasItsOwnCode(t *testing.T) {
 	}
 }
 
+// A place to start from that is no number must not start the stream somewhere else without a word.
+func TestAfterThatIsNoPlaceIsRefused(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	p := string(s.NewPact("alice", "bob").ID)
+	const reasonString, notSo = 0x1f, 0x83
+	bad := map[string][]byte{"twice": join(userProp("after", "1"), userProp("after", "2"))}
+	for _, v := range []string{"", "x", "-1", "+1", "1.5", "0x1", " 1", "9223372036854775808"} {
+		bad[v] = userProp("after", v)
+	}
+	for name, props := range bad {
+		c := connect(t, s, opts{user: "alice", v: 5})
+		got := c.subWith(1, props, "pacts/"+p+"/activity", "users/alice/#", "pacts/+/activity", "pacts/"+p+"/state", "users/bob/inbox", "pacts/none/activity")
+		if want := []byte{notSo, notSo, 1, 1, 0x87, notSo}; !bytes.Equal(got, want) {
+			t.Errorf("after %q: %#x, want %#x", name, got, want)
+		}
+		if why, _ := c.of(suback)[0].props[reasonString].(string); !strings.Contains(why, "after") {
+			t.Errorf("after %q: no word about it: %v", name, c.of(suback)[0].props)
+		}
+		c.mustSub("pacts/"+p+"/activity", "users/alice/inbox")
+		if _, said := c.of(suback)[1].props[reasonString]; said {
+			t.Errorf("after %q: the next SUBACK says so again", name)
+		}
+		c.quit()
+	}
+	c := connect(t, s, opts{user: "alice", v: 5, props: []byte{0x17, 0}})
+	if got := c.subWith(1, bad["x"], "users/alice/inbox"); got[0] != notSo || len(c.of(suback)[0].props) > 0 {
+		t.Errorf("who wants no reasons: %#x, %v", got, c.of(suback)[0].props)
+	}
+	for most := uint32(64); most < 120; most += 3 { // the word is left out where it does not fit, and the SUBACK comes
+		c := connect(t, s, opts{user: "alice", v: 5, props: prop32(propMaxPacket, most)})
+		if got := c.subWith(1, bad["x"], "users/alice/inbox"); got[0] != notSo {
+			t.Errorf("packets of %d: %#x", most, got)
+		}
+		c.quit()
+	}
+}
+
 func TestTrapSixtyFifthSubscription(t *testing.T) {
 	t.Parallel()
 	s := testkit.Start(t, nil)

@@ -20,14 +20,10 @@ var pruneTests = []test{
 func testPruneEntries(t *testing.T, s Store) {
 	other := pactwire.ActivityOf("other")
 	const n = 700 // more than one slice
-	must(t, s, func(tx Tx) error {
-		for i := range n {
-			if err := appendNext(tx, room, noon.Add(time.Duration(i)*time.Second), fmt.Sprint("-", i)); err != nil {
-				return err
-			}
-		}
-		return appendNext(tx, other, noon.Add(n*time.Second), "x")
+	inParts(t, s, n, func(tx Tx, i int) error {
+		return appendNext(tx, room, noon.Add(time.Duration(i)*time.Second), fmt.Sprint("-", i))
 	})
+	must(t, s, func(tx Tx) error { return appendNext(tx, other, noon.Add(n*time.Second), "x") })
 	if got, err := s.Prune(ctx, noon.Add(600*time.Second), noon); got != 600 || err != nil {
 		t.Fatalf("pruned %d, %v", got, err)
 	}
@@ -73,21 +69,16 @@ func testPruneAll(t *testing.T, s Store) {
 
 func testPruneCommands(t *testing.T, s Store) {
 	var pending int64
-	must(t, s, func(tx Tx) error {
-		for i := range 600 {
-			c := pactwire.CommandRecord{User: "alice", Key: fmt.Sprint(i), Answer: []byte("x"), AcceptedAt: noon.Add(time.Duration(i) * time.Second)}
-			if i == 100 {
-				c.Answer, c.Request = nil, []byte("x")
-			}
-			id, err := putCommand(tx, c)
-			if err != nil {
-				return err
-			}
-			if i == 100 {
-				pending = id
-			}
+	inParts(t, s, 600, func(tx Tx, i int) error {
+		c := pactwire.CommandRecord{User: "alice", Key: fmt.Sprint(i), Answer: []byte("x"), AcceptedAt: noon.Add(time.Duration(i) * time.Second)}
+		if i == 100 {
+			c.Answer, c.Request = nil, []byte("x")
 		}
-		return nil
+		id, err := putCommand(tx, c)
+		if i == 100 {
+			pending = id
+		}
+		return err
 	})
 	if n, err := s.Prune(ctx, noon, noon.Add(500*time.Second)); n != 499 || err != nil {
 		t.Fatalf("%d, %v", n, err)
@@ -106,12 +97,11 @@ func testPruneCommands(t *testing.T, s Store) {
 }
 
 func testPruneRest(t *testing.T, s Store) {
+	inParts(t, s, 300, func(tx Tx, i int) error {
+		_, err := tx.SeenWebhook(fmt.Sprint("old", i), noon)
+		return err
+	})
 	must(t, s, func(tx Tx) error {
-		for i := range 300 {
-			if _, err := tx.SeenWebhook(fmt.Sprint("old", i), noon); err != nil {
-				return err
-			}
-		}
 		if _, err := tx.SeenWebhook("new", noon.Add(time.Hour)); err != nil {
 			return err
 		}
@@ -150,20 +140,12 @@ func testPruneLeftovers(t *testing.T, s Store) {
 	}
 	const many = 1100 // more than a slice
 	old, young := noon.Add(-10*day), noon.Add(-day)
-	must(t, s, func(tx Tx) error {
-		for i := range many {
-			for _, at := range []time.Time{old, young} {
-				if at.Equal(young) && i > 0 {
-					continue
-				}
-				_, _, err := tx.SeenCheckin(seen(i, at))
-				if err := errors.Join(err, tx.PutReaction(activity(at, i), "bob", "👏"), tx.PutCelebrated("bob", seen(i, at).ID, at)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
+	put := func(tx Tx, i int, at time.Time) error {
+		_, _, err := tx.SeenCheckin(seen(i, at))
+		return errors.Join(err, tx.PutReaction(activity(at, i), "bob", "👏"), tx.PutCelebrated("bob", seen(i, at).ID, at))
+	}
+	inParts(t, s, many, func(tx Tx, i int) error { return put(tx, i, old) })
+	must(t, s, func(tx Tx) error { return put(tx, 0, young) })
 	kept := func(at time.Time, i int, reactions, checkins bool) {
 		t.Helper()
 		must(t, s, func(tx Tx) error {

@@ -118,6 +118,22 @@ func must(t testing.TB, s Store, fn func(Tx) error) {
 	}
 }
 
+// inParts runs fn for each of 0 to n-1, a hundred of them in a transaction: one that asks the database a thousand times takes longer, on a
+// busy machine, than a transaction may.
+func inParts(t testing.TB, s Store, n int, fn func(tx Tx, i int) error) {
+	t.Helper()
+	for from := 0; from < n; from += 100 {
+		must(t, s, func(tx Tx) error {
+			for i := from; i < min(from+100, n); i++ {
+				if err := fn(tx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
 // appendNext appends payloads to a stream.
 func appendNext(tx Tx, stream pactwire.Stream, at time.Time, payloads ...string) error {
 	for _, p := range payloads {

@@ -70,9 +70,12 @@ func parseCheckins(p pactwire.PactID, c codec, payload []byte) ([]pactwire.Comma
 func parseCheckin(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
 	cmd := pactwire.Command{Kind: pactwire.CommandCheckin, Pact: p}
 	if c.shape(payload) != object {
-		w, ok := c.word(payload)
+		w, err := c.word(payload)
+		if err != nil {
+			return cmd, err
+		}
 		status := wordStatus(w)
-		if !ok || status == "" {
+		if status == "" {
 			return cmd, pactwire.FieldErrorf("status", `this says nothing known; say done, partial or skipped, or send {"status":"completed"}`)
 		}
 		cmd.Checkin = &pactwire.CheckinCommand{Status: status}

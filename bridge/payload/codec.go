@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -142,29 +143,29 @@ func (c codec) shape(payload []byte) shape {
 	return word
 }
 
-// word reads a single word: bare, as a JSON or CBOR string, or the number 1.
-func (c codec) word(payload []byte) (string, bool) {
+// word reads a single word: bare, as a JSON or CBOR string, or the number 1. Another value is the word "".
+func (c codec) word(payload []byte) (string, error) {
 	if c == cborCodec {
 		var v any
-		if cborMode.Unmarshal(payload, &v) != nil {
-			return "", false
+		if err := cborMode.Unmarshal(payload, &v); err != nil {
+			return "", cborError(err)
 		}
 		switch v := v.(type) {
 		case string:
-			return v, true
+			return v, nil
 		case uint64:
-			return "1", v == 1
+			if v == 1 {
+				return "1", nil
+			}
 		}
-		return "", false
+		return "", nil
 	}
 	if payload[0] == '"' {
 		var s string
-		if json.Unmarshal(payload, &s) != nil {
-			return "", false
-		}
-		return s, true
+		err := json.Unmarshal(payload, &s)
+		return s, jsonError(err)
 	}
-	return string(payload), true
+	return string(payload), nil
 }
 
 func jsonError(err error) error {
@@ -196,6 +197,9 @@ func cborError(err error) error {
 			return pactwire.FieldErrorf(field, "%s has the wrong type: no CBOR %s belongs there", field, wrong.CBORType)
 		}
 		return pactwire.FieldErrorf("payload", "the payload is a CBOR %s; send a map", wrong.CBORType)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return pactwire.FieldErrorf("payload", "the payload is CBOR that is cut short; send it whole")
 	}
 	return pactwire.FieldErrorf("payload", "the payload is not valid CBOR, or nested or long beyond reason")
 }

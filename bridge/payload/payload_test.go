@@ -235,6 +235,34 @@ func TestCBORHasTheSameKeys(t *testing.T) {
 	}
 }
 
+// What is broken is said to be broken, not to be a word that nobody knows.
+func TestBrokenPayloadsAreCalledBroken(t *testing.T) {
+	for body, want := range map[string]string{
+		"\x64done\x00":        "CBOR",      // more than one item
+		"\x64don":             "cut short", // a text of four bytes
+		"\x1a\x00":            "cut short", // an integer of four bytes
+		"\x62\xff\xff":        "CBOR",      // no UTF-8
+		"\xc0\x64done":        "CBOR",      // a tag
+		"\x1c":                "CBOR",      // no such head
+		"\xff":                "CBOR",      // an end of nothing
+		"\x83\x64done":        "cut short", // an array of three
+		"\xa1\x66status\x64d": "cut short",
+	} {
+		_, err := payload.Parse(checkins, "application/cbor", []byte(body))
+		if e := pactwire.AsError(err); e.Code != pactwire.Invalid || e.Field == "status" || !strings.Contains(e.Message, want) {
+			t.Errorf("CBOR %x: %v, want %q", body, err, want)
+		}
+	}
+	if _, err := parse(checkins, `"done`); pactwire.AsError(err).Field != "payload" {
+		t.Errorf("JSON: %v", err)
+	}
+	for _, word := range []string{"\xf5", "\x02", "\x20", "\xf9\x3c\x00", "\x63yes"} { // true, 2, -1, 1.0, "yes": whole, and nothing known
+		if _, err := payload.Parse(checkins, "application/cbor", []byte(word)); pactwire.AsError(err).Field != "status" {
+			t.Errorf("CBOR %x: %v", word, err)
+		}
+	}
+}
+
 func BenchmarkParseCheckin(b *testing.B) {
 	body := []byte(`{"id":"0193a1b2-0000-7000-8000-000000000001","status":"completed","notes":"ran 5 km"}`)
 	b.ReportAllocs()

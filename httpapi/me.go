@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/exactjson"
 )
 
 func (a *API) getMe(w http.ResponseWriter, r *http.Request, id pactwire.Identity) error {
@@ -25,8 +26,10 @@ func (a *API) patchMe(w http.ResponseWriter, r *http.Request, id pactwire.Identi
 	if err := parse(b, &in); err != nil {
 		return err
 	}
-	var said struct{ QuietHours json.RawMessage } // null ends them, as an empty object does; not to speak of them does not
-	if json.Unmarshal(b, &said) == nil && string(said.QuietHours) == "null" {
+	var said struct { // null ends them, as an empty object does; not to speak of them does not
+		QuietHours json.RawMessage `json:"quietHours"`
+	}
+	if exactjson.Unmarshal(b, &said) == nil && string(said.QuietHours) == "null" {
 		in.QuietHours = &pactwire.QuietHours{}
 	}
 	u, err := a.ports.Profile.UpdateProfile(r.Context(), id, in)

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/exactjson"
 )
 
 // maxBody bounds every request body: an offline batch of 200 check-ins with full notes fits.
@@ -113,7 +114,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return b, nil
 }
 
-// decode reads a JSON object. Unknown fields are ignored; an empty body is an empty object where that may be.
+// decode reads a JSON object. Unknown fields are ignored, other spellings of a name among them; an empty body is an empty object where that may be.
 func decode(w http.ResponseWriter, r *http.Request, into any, mayBeEmpty bool) error {
 	b, err := readBody(w, r)
 	if err != nil {
@@ -134,7 +135,7 @@ func parse(b []byte, into any) error {
 	case !json.Valid(b):
 		return pactwire.FieldErrorf("body", "the body is no valid JSON: %s", json.Unmarshal(b, new(any)))
 	}
-	if err := json.Unmarshal(b, into); err != nil {
+	if err := exactjson.Unmarshal(b, into); err != nil {
 		return unread(b, into, err)
 	}
 	return nil
@@ -142,6 +143,10 @@ func parse(b []byte, into any) error {
 
 // unread is the refusal of a valid object that has something else in a field than is read there.
 func unread(b []byte, into any, err error) error {
+	var twice *exactjson.TwiceError
+	if errors.As(err, &twice) {
+		return pactwire.FieldErrorf(twice.Field, "%s is given twice; say it once", twice.Field)
+	}
 	var wrongType *json.UnmarshalTypeError
 	var noTime *time.ParseError
 	isType := errors.As(err, &wrongType)

@@ -11,6 +11,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/exactjson"
 )
 
 // codec is JSON or CBOR.
@@ -44,6 +45,8 @@ var cborMode = func() cbor.DecMode {
 		TagsMd:           cbor.TagsForbidden,
 		UTF8:             cbor.UTF8RejectInvalid,
 		TextUnmarshaler:  cbor.TextUnmarshalerNone,
+		// As in JSON, see exactjson.
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
 	if err != nil {
 		panic("cbor options: " + err.Error()) // constant options; found by the first test
@@ -76,7 +79,7 @@ func (c codec) decode(payload []byte, into any) error {
 		}
 		return cborError(cborMode.Unmarshal(payload, into))
 	}
-	return jsonError(json.Unmarshal(payload, into))
+	return jsonError(exactjson.Unmarshal(payload, into))
 }
 
 // names reports whether an object has a field, be it null.
@@ -172,6 +175,10 @@ func jsonError(err error) error {
 	if err == nil {
 		return nil
 	}
+	var twice *exactjson.TwiceError
+	if errors.As(err, &twice) {
+		return givenTwice(twice.Field)
+	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		if field, _, _ := strings.Cut(wrong.Field, "."); field != "" {
@@ -198,8 +205,20 @@ func cborError(err error) error {
 		}
 		return pactwire.FieldErrorf("payload", "the payload is a CBOR %s; send a map", wrong.CBORType)
 	}
+	var twice *cbor.DupMapKeyError
+	if errors.As(err, &twice) {
+		key, _ := twice.Key.(string)
+		if !pactwire.ValidID(key) { // as every name of ours is
+			key = "payload"
+		}
+		return givenTwice(key)
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return pactwire.FieldErrorf("payload", "the payload is CBOR that is cut short; send it whole")
 	}
 	return pactwire.FieldErrorf("payload", "the payload is not valid CBOR, or nested or long beyond reason")
+}
+
+func givenTwice(field string) error {
+	return pactwire.FieldErrorf(field, "%s is given twice; say it once", field)
 }

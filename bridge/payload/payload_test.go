@@ -235,18 +235,52 @@ func TestCBORHasTheSameKeys(t *testing.T) {
 	}
 }
 
+// A field is its name letter by letter, in JSON as in CBOR: another spelling is an unknown field, which says nothing.
+func TestNamesAreWrittenJustSo(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"status":"completed","STATUS":"skipped","notes":"a","Notes":"b","ID":"x"}`: " completed a",
+		`{"ID":"x","Status":"skipped","status":"completed","id":"k"}`:                "k completed ",
+		`{"STATUS":"completed"}`:                                            "status",
+		"{\"\u017ftatus\":\"completed\"}":                                   "status", // a long s
+		`{"status":"completed","proofMedia":[{"PATH":"a","type":"image"}]}`: "proofMedia",
+		`{"status":"completed","status":"skipped"}`:                         "status",
+		`{"id":"k","status":"completed","id":"j"}`:                          "id",
+		`{"status":"completed","other":1,"other":2}`:                        " completed ",
+	} {
+		cmds, err := parse(checkins, body)
+		got := pactwire.AsError(err).Field
+		if err == nil {
+			got = fmt.Sprintf("%s %s %s", cmds[0].ID, cmds[0].Checkin.Status, cmds[0].Checkin.Notes)
+		}
+		if got != want {
+			t.Errorf("%s: %q %v, want %q", body, got, err, want)
+		}
+	}
+	body, err := cbor.Marshal(map[string]any{"STATUS": "skipped", "Id": "x", "status": "completed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cmds, err := payload.Parse(checkins, "application/cbor", body); err != nil || cmds[0].Checkin.Status != "completed" || cmds[0].ID != "" {
+		t.Errorf("CBOR: %+v %v", cmds, err)
+	}
+	if _, err := parse(history, `{"afterSeq":1,"afterSeq":2}`); pactwire.AsError(err).Field != "afterSeq" {
+		t.Errorf("history: %v", err)
+	}
+}
+
 // What is broken is said to be broken, not to be a word that nobody knows.
 func TestBrokenPayloadsAreCalledBroken(t *testing.T) {
 	for body, want := range map[string]string{
-		"\x64done\x00":        "CBOR",      // more than one item
-		"\x64don":             "cut short", // a text of four bytes
-		"\x1a\x00":            "cut short", // an integer of four bytes
-		"\x62\xff\xff":        "CBOR",      // no UTF-8
-		"\xc0\x64done":        "CBOR",      // a tag
-		"\x1c":                "CBOR",      // no such head
-		"\xff":                "CBOR",      // an end of nothing
-		"\x83\x64done":        "cut short", // an array of three
-		"\xa1\x66status\x64d": "cut short",
+		"\x64done\x00":               "CBOR",      // more than one item
+		"\x64don":                    "cut short", // a text of four bytes
+		"\x1a\x00":                   "cut short", // an integer of four bytes
+		"\x62\xff\xff":               "CBOR",      // no UTF-8
+		"\xc0\x64done":               "CBOR",      // a tag
+		"\x1c":                       "CBOR",      // no such head
+		"\xff":                       "CBOR",      // an end of nothing
+		"\x83\x64done":               "cut short", // an array of three
+		"\xa1\x66status\x64d":        "cut short",
+		"\xa2\x62id\x61a\x62id\x61b": "twice",
 	} {
 		_, err := payload.Parse(checkins, "application/cbor", []byte(body))
 		if e := pactwire.AsError(err); e.Code != pactwire.Invalid || e.Field == "status" || !strings.Contains(e.Message, want) {

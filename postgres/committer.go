@@ -53,6 +53,7 @@ type committer struct {
 	hooks   []func(whole bool) // OnRollback
 
 	failing atomic.Pointer[pactwire.Error] // why the last commit failed; nil when it did not
+	begun   atomic.Pointer[time.Time]      // when what is being committed was begun; nil = nothing is
 }
 
 // run commits until the queue is closed and empty.
@@ -127,6 +128,9 @@ func (k *committer) commit() {
 
 // some commits the first functions of those that wait, in one transaction, and returns how many; their errors are in errs.
 func (k *committer) some(reqs []request, errs []error) int {
+	start := time.Now()
+	k.begun.Store(&start)
+	defer k.begun.Store(nil)
 	var n int
 	err := k.d.health.err()
 	alone := false

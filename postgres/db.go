@@ -217,17 +217,6 @@ func (d *DB) once(ctx context.Context, fn func(ctx context.Context) error) error
 
 var errBroken = &pactwire.Error{Code: pactwire.Unavailable, Message: "the store was lost meanwhile; look what became of it, and try again"}
 
-// Ready reports whether the store can read and write.
-func (d *DB) Ready(ctx context.Context) error {
-	if err := d.health.err(); err != nil {
-		return fmt.Errorf("%w; it is tried again all the time", err)
-	}
-	return d.read(ctx, func(ctx context.Context) error {
-		_, err := d.pool.Exec(ctx, `SELECT 1`)
-		return err
-	})
-}
-
 // Close refuses new work, commits what is queued, and disconnects. Closing twice is harmless.
 func (d *DB) Close() error {
 	d.closing.Do(func() {

@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	stuckAfter = 3 * time.Second        // a commit that takes longer waits for something
+	probeTime  = 700 * time.Millisecond // within the time that /readyz has
+)
+
+// Ready reports whether the store can read and write. That the database answers is not enough: one that is read-only, full, or
+// held by somebody's lock answers and takes no commits. So a commit that does not end tells, and one that failed has a small one of
+// its own tried.
+func (d *DB) Ready(ctx context.Context) error {
+	if err := d.health.err(); err != nil {
+		return fmt.Errorf("%w; it is tried again all the time", err)
+	}
+	if took := d.k.busyFor(); took > stuckAfter {
+		return fmt.Errorf("a commit has not ended for %v; somebody's lock may hold it up: see pg_stat_activity and pg_blocking_pids, and end that session",
+			took.Round(time.Second))
+	}
+	if failing := d.k.failing.Load(); failing != nil {
+		if err := d.probe(ctx); err != nil {
+			return fmt.Errorf("%w; %s", failing.Cause, advice(failing.Cause))
+		}
+	}
+	return d.read(ctx, func(ctx context.Context) error {
+		_, err := d.pool.Exec(ctx, `SELECT 1`)
+		return err
+	})
+}
+
+// busyFor is how long the commit that is under way has taken so far.
+func (k *committer) busyFor() time.Duration {
+	if at := k.begun.Load(); at != nil {
+		return time.Since(*at)
+	}
+	return 0
+}
+
+// probe commits something that leaves nothing behind, with the locks on tables that every command needs.
+func (d *DB) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return d.read(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+			nobody := -1 - rand.Int64N(1<<62) //nolint:gosec // no secret; ids of streams are above 0
+			var b pgx.Batch
+			b.Queue(`SET LOCAL lock_timeout = '500ms'`)
+			b.Queue(`INSERT INTO log (stream, seq, at, payload) VALUES ($1, 0, 0, '')`, nobody)
+			b.Queue(`DELETE FROM log WHERE stream = $1`, nobody)
+			b.Queue(`UPDATE names SET head = head WHERE id = $1`, nobody)
+			b.Queue(`UPDATE commands SET attempts = attempts WHERE id = $1`, nobody)
+			b.Queue(`UPDATE sessions SET epoch = epoch WHERE usr = $1`, nobody)
+			return tx.SendBatch(ctx, &b).Close()
+		})
+	})
+}
+
+// advice says what the operator can do about a commit that failed.
+func advice(err error) string {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return "it is tried again all the time"
+	}
+	switch {
+	case e.Code == "25006":
+		return "the database is read-only; is this address that of a standby, or is default_transaction_read_only set?"
+	case e.Code == "53100":
+		return "the database's disk is full; free some space"
+	case e.Code == "55P03", e.Code == "57014":
+		return "somebody's lock may hold it up: see pg_stat_activity and pg_blocking_pids, and end that session"
+	case e.Code == "42501":
+		return "the role may not write; it needs to own its database"
+	case e.Code[:2] == "53":
+		return "the database is short of resources"
+	}
+	return "it is tried again all the time"
+}

@@ -1,0 +1,49 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/testkit"
+	"github.com/pactwire/pactwire/postgres"
+)
+
+// TestReadyOfADatabaseThatTakesNoCommits: it answers every question, and no command works. Who asks is told so, with what to
+// do, until it takes commits again; nobody has to send a command for that.
+func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
+	server := testkit.Postgres(t)
+	url := server.Database()
+	db := open(t, postgres.Config{URL: url, Node: "a"})
+	write := func() error {
+		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	// What a server says whose standby was not promoted. Those who are connected see it with their next connection.
+	set := func(value string) {
+		server.SQL("ALTER DATABASE test_1 SET default_transaction_read_only = " + value)
+		server.SQL("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'test_1'")
+	}
+	set("on")
+	testkit.Eventually(t, 20*time.Second, "a write is refused for that", func() bool {
+		err := write()
+		return err != nil && strings.Contains(err.Error(), "read-only")
+	})
+	standby := func() bool {
+		err := db.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), "read-only; is this address that of a standby")
+	}
+	testkit.Eventually(t, 5*time.Second, "Ready says so", standby)
+	testkit.Never(t, time.Second, "it is ready", func() bool { return !standby() })
+	set("off")
+	testkit.Eventually(t, 20*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
+	if err := write(); err != nil {
+		t.Error(err)
+	}
+	if got := server.SQLIn(url, "SELECT count(*) FROM log"); got != "2" {
+		t.Errorf("%s entries", got)
+	}
+}

@@ -22,9 +22,9 @@ const (
 	worth     = 32   // of them, for which a commit does not wait for more
 	maxBatch  = 256  // functions in one transaction
 
-	maxRounds = 4 // of fetching for a batch; the function that needs more runs alone
-	maxTries  = 8 // of a transaction that lost against another node's
-	patience  = 5 * time.Second
+	maxRounds = 4               // of fetching for a batch; the function that needs more runs alone
+	maxTries  = 8               // of a transaction that lost against another node's
+	patience  = 5 * time.Second // of one transaction, and for beginning another try of it
 )
 
 // request is a function that waits for its transaction.
@@ -151,7 +151,7 @@ func (k *committer) some(reqs []request, errs []error) int {
 		k.undone(true)
 		passing := k.abandon(err)
 		switch {
-		case passing && try < maxTries:
+		case passing && try < maxTries && time.Since(start) < patience: // what lost against a node is soon done; a person may hold a lock for hours
 			k.m.retries.Inc()
 			err = nil
 		case isOwn(err) && len(reqs) > 1: // one of them wrote what the database does not take: find out which

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/postgres"
@@ -45,5 +47,49 @@ func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
 	}
 	if got := server.SQLIn(url, "SELECT count(*) FROM log"); got != "2" {
 		t.Errorf("%s entries", got)
+	}
+}
+
+// TestPromise8SomebodysLock: a person's open transaction holds up the commits. Commands are refused soon rather than held, who asks
+// is told why, and work goes on when the lock is gone.
+func TestPromise8SomebodysLock(t *testing.T) {
+	server := testkit.Postgres(t)
+	db := open(t, postgres.Config{URL: server.URL(), Node: "a"})
+	write := func() error {
+		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	operator, err := pgx.Connect(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close(t.Context())
+	if _, err := operator.Exec(t.Context(), "BEGIN; LOCK TABLE log IN SHARE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	start := time.Now()
+	go func() { refused <- write() }()
+	testkit.Eventually(t, 5*time.Second, "Ready says that a commit waits", func() bool {
+		err := db.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), "pg_blocking_pids")
+	})
+	if err := <-refused; !isUnavailable(err) {
+		t.Errorf("the write: %v", err)
+	}
+	if took := time.Since(start); took > 12*time.Second {
+		t.Errorf("refused after %v", took)
+	}
+	if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "pg_blocking_pids") {
+		t.Errorf("ready, with the lock still there: %v", err)
+	}
+	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 5*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
+	if err := write(); err != nil {
+		t.Error(err)
 	}
 }

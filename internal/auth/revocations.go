@@ -22,8 +22,8 @@ type RevocationStore interface {
 }
 
 const (
-	// overlap is how far back each look at a shared store goes: revocations of other nodes may become visible out of order,
-	// and their clocks differ a little. Learning one again changes nothing.
+	// overlap is how far back behind the last look that succeeded each look at a shared store goes: revocations of other nodes
+	// may become visible out of order, and their clocks differ a little. Learning one again changes nothing.
 	overlap = 5 * time.Minute
 	// lookTime bounds one look.
 	lookTime = 5 * time.Second
@@ -45,6 +45,7 @@ type Revocations struct {
 	mu      sync.RWMutex
 	revoked func() // called after something was learned
 	swept   time.Time
+	looked  time.Time                          // when the last look that succeeded began
 	tokens  map[string]time.Time               // by jti: until when it is to be remembered
 	users   map[pactwire.UserID]userRevocation // the latest of each
 	devices map[pactwire.DeviceID]time.Time    // until when it is to be remembered
@@ -69,11 +70,9 @@ func (r *Revocations) OnRevoked(f func()) {
 // Start reads what was revoked, and begins to look for what other nodes revoke. Without the list nobody may be let in, so
 // an error ends the start of the process.
 func (r *Revocations) Start(ctx context.Context) error {
-	list, err := r.store.Revocations(ctx, time.Time{})
-	if err != nil {
+	if err := r.read(ctx, time.Time{}); err != nil {
 		return fmt.Errorf("read what was revoked: %w", err)
 	}
-	r.learn(list)
 	if r.every > 0 {
 		ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 		r.task.Go(func() { r.watch(ctx) })
@@ -102,15 +101,28 @@ func (r *Revocations) watch(ctx context.Context) {
 	}
 }
 
-// Look learns at once what other nodes have revoked lately.
+// Look learns at once what other nodes have revoked since it could last be read.
 func (r *Revocations) Look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	list, err := r.store.Revocations(ctx, r.now().Add(-overlap))
-	if err == nil {
-		r.learn(list)
+	r.mu.RLock()
+	since := r.looked.Add(-overlap)
+	r.mu.RUnlock()
+	return r.read(ctx, since)
+}
+
+// read learns what was revoked since a time.
+func (r *Revocations) read(ctx context.Context, since time.Time) error {
+	began := r.now()
+	list, err := r.store.Revocations(ctx, since)
+	if err != nil {
+		return err
 	}
-	return err
+	r.learn(list)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looked = began
+	return nil
 }
 
 // Revoke takes a token, or all of a person's tokens that were issued so far, back. It has taken effect on this node when it

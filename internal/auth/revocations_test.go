@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -128,6 +129,25 @@ func TestOtherNodesLearnWhatWasRevoked(t *testing.T) {
 	if err := there.Look(t.Context()); err != nil || told.Load() != 1 {
 		t.Errorf("news that is none: %v, told %d times", err, told.Load())
 	}
+}
+
+// A node that could not look for long, as one that was cut off from the store, or looks seldom, learns all of it.
+func TestALateLookFindsAllThatWasRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := store(t)
+		const seldom = time.Hour
+		here, there := revocations(t, db, 0), revocations(t, db, seldom)
+		id := bearer("alice", "t1", time.Now())
+		<-time.After(seldom / 2)
+		if _, err := here.Revoke(t.Context(), "ops", pactwire.RevocationInput{TokenID: "t1"}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(seldom)
+		synctest.Wait()
+		if !refused(there.Stands(id)) {
+			t.Error("a token that was revoked elsewhere stands")
+		}
+	})
 }
 
 func TestADeviceIsRevokedAndRemoved(t *testing.T) {

@@ -16,6 +16,7 @@ const (
 	CommandDirectMessage CommandKind = "direct_message"
 	CommandConnection    CommandKind = "connection"
 	CommandNotification  CommandKind = "notification"
+	CommandPresence      CommandKind = "presence" // heard at once: neither journalled nor remembered
 )
 
 // Command is one request of a client, parsed and valid in itself; whether it may be done is not yet decided. Exactly
@@ -38,6 +39,8 @@ type Command struct {
 	Reaction      *ReactionCommand
 	Connection    *ConnectionCommand
 	Notification  *NotificationCommand
+
+	Presence PresenceStatus `json:"-"`
 
 	// Refused is why an item of a batch is invalid in itself: it is answered with that and not done. The other items are.
 	Refused *Error

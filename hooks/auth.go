@@ -1,9 +1,7 @@
 package hooks
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"math"
 	"strconv"
@@ -38,6 +36,7 @@ type AuthConfig struct {
 	ConnectTimeout time.Duration // limits.connect_timeout
 	PacketSize     uint32        // limits.packet_size
 	Topics         topics.Limits // limits.topic_bytes and limits.topic_levels
+	Parse          Parse         // of wills
 	// Stands refuses an identity whose credentials were revoked since it was verified; nil = none ever is. It does not block.
 	Stands func(pactwire.Identity) error
 }
@@ -265,30 +264,10 @@ func (a *Auth) checkWill(p *peer, cl *mqtt.Client, pk packets.Packet) *refusal {
 		}
 		return &refusal{notAuthorized, 5, "a will may name users/" + string(p.identity.UserID) + "/presence only"}
 	}
-	if _, err := parseStatus(cl.Properties.Will.Payload); err != nil {
+	if _, err := a.cfg.Parse(t, pk.Connect.WillProperties.ContentType, cl.Properties.Will.Payload); err != nil {
 		return &refusal{packets.ErrPayloadFormatInvalid, 5, "a will says " + `{"status":"active"|"away"|"offline"}`}
 	}
 	return nil
-}
-
-// parseStatus reads {"status":…}; a bare word counts too.
-func parseStatus(payload []byte) (pactwire.PresenceStatus, error) {
-	payload = bytes.TrimSpace(payload)
-	status := pactwire.PresenceStatus(payload)
-	if len(payload) > 0 && payload[0] == '{' {
-		var body struct {
-			Status pactwire.PresenceStatus `json:"status"`
-		}
-		if err := json.Unmarshal(payload, &body); err != nil {
-			return "", pactwire.FieldErrorf("payload", "the payload is no JSON: send %s", `{"status":"away"}`)
-		}
-		status = body.Status
-	}
-	switch status {
-	case pactwire.PresenceActive, pactwire.PresenceAway, pactwire.PresenceOffline:
-		return status, nil
-	}
-	return "", pactwire.FieldErrorf("status", "status is active, away or offline")
 }
 
 // expiry is how long the session outlives the connection.

@@ -79,7 +79,7 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 	}
 	t, err := p.topics.Parse(pk.TopicName)
 	if err != nil {
-		c.refuse(p, pk, pactwire.Command{}, err)
+		c.refuse(p, pk, c.unread(p, t, pk), err)
 		return pk, swallow
 	}
 	c.command(p, t, pk)
@@ -90,44 +90,45 @@ func denied(topic string) error {
 	return pactwire.Errorf(pactwire.Denied, "you may not publish to %s", spelt(topic))
 }
 
+// unread is what the answer to a publish needs that is refused for its topic: where it goes, and what the sender calls it.
+func (c *Commands) unread(p *peer, t topics.Topic, pk packets.Packet) (cmd pactwire.Command) {
+	if cmds, _ := c.parse(t, pk.Properties.ContentType, pk.Payload); len(cmds) == 1 {
+		cmd.Kind, cmd.ID = cmds[0].Kind, cmds[0].ID
+	}
+	cmd.Answer, _ = answerTo(p, pk) // to the inbox, if it may not go where it is wanted
+	return cmd
+}
+
 // command runs one publish of a member.
 func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 	switch topics.Publish(p.identity, false, t) {
 	case topics.Yes, topics.IfMember:
 	default:
-		c.refuse(p, pk, pactwire.Command{}, denied(pk.TopicName))
+		c.refuse(p, pk, c.unread(p, t, pk), denied(pk.TopicName))
 		return
 	}
 	draft := pactwire.Command{Sender: p.identity, Pact: t.Pact, Topic: pk.TopicName, ReceivedAt: time.Now()}
 	if t.Kind == topics.DeviceCheckinKind {
 		draft.Pact = p.identity.Pact
 	}
-	var err error
-	if draft.Answer, err = answerTo(p, pk); err != nil {
-		if cmds, _ := c.parse(t, pk.Properties.ContentType, pk.Payload); len(cmds) == 1 {
-			draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID // so that the sender knows what was refused
-		}
+	var misled error
+	draft.Answer, misled = answerTo(p, pk)
+	cmds, err := c.parse(t, pk.Properties.ContentType, pk.Payload)
+	if len(cmds) == 1 { // so that the sender knows what was refused
+		draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID
+	}
+	if misled != nil {
+		err = misled
+	}
+	if err != nil {
 		c.refuse(p, pk, draft, err)
 		return
 	}
 	if t.Kind == topics.UserPresenceKind {
-		status, err := parseStatus(pk.Payload)
-		if err != nil {
-			c.refuse(p, pk, draft, err)
-			return
-		}
 		p.spoke.Store(true)
-		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.UserName, p.kind, status)
+		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.UserName, p.kind, cmds[0].Presence)
 		c.counts.accepted(t.Kind)
 		p.session.Ack(pk.PacketID, pk.FixedHeader.Qos, 0, "")
-		return
-	}
-	cmds, err := c.parse(t, pk.Properties.ContentType, pk.Payload)
-	if err != nil {
-		if len(cmds) == 1 { // what could be read of it, so that the answer can name it
-			draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID
-		}
-		c.refuse(p, pk, draft, err)
 		return
 	}
 	for i := range cmds {

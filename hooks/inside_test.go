@@ -98,22 +98,6 @@ func TestTurnstileGivesUpOnOneWhoStays(t *testing.T) {
 	})
 }
 
-func TestParseStatus(t *testing.T) {
-	for in, want := range map[string]pactwire.PresenceStatus{
-		"away": pactwire.PresenceAway, " active\n": pactwire.PresenceActive, `{"status":"offline"}`: pactwire.PresenceOffline,
-		`{"status":"away","x":[1]}`: pactwire.PresenceAway, "": "", "{}": "", `{"status":1}`: "", `{"status":"away"`: "", "gone": "",
-		`"away"`: "", "[]": "", "away\x00": "",
-	} {
-		got, err := parseStatus([]byte(in))
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-		if err != nil && (pactwire.AsError(err).Code != pactwire.Invalid || pactwire.AsError(err).Field == "") {
-			t.Errorf("%q: %v", in, err)
-		}
-	}
-}
-
 func TestReasons(t *testing.T) {
 	for code, want := range map[pactwire.Code]byte{pactwire.Invalid: 0x99, pactwire.Denied: 0x87, pactwire.NotFound: 0x80,
 		pactwire.Conflict: 0x80, pactwire.TooMany: 0x97} {

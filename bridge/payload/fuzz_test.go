@@ -45,7 +45,7 @@ func FuzzPayload(f *testing.F) {
 		if how&4 != 0 {
 			contentType = "application/cbor"
 		}
-		if _, err := payload.Presence(contentType, body); err != nil {
+		if _, err := payload.Parse(topics.Topic{Kind: topics.UserPresenceKind, User: "alice"}, contentType, body); err != nil {
 			checkRefusal(t, pactwire.AsError(err))
 		}
 		topic := kinds[(int(how&3)+int(how>>3))%len(kinds)]

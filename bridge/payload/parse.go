@@ -36,29 +36,54 @@ func Parse(t topics.Topic, contentType string, payload []byte) ([]pactwire.Comma
 		return one(parseConnection(t.User, c, payload))
 	case topics.NotificationsKind:
 		return one(parseNotification(t.User, c, payload))
+	case topics.UserPresenceKind:
+		return one(parsePresence(c, payload))
 	}
-	return nil, pactwire.FieldErrorf("topic", "nothing can be asked for on this topic; see docs/topics.md for those that take commands")
+	return one(nothingTo(c, payload))
 }
 
-// Presence reads the payload of users/{u}/presence, which is also the only form of a last will.
-func Presence(contentType string, payload []byte) (pactwire.PresenceStatus, error) {
-	c := codecOf(contentType)
+// parsePresence reads how somebody is there, which is also the only form of a last will: an object or, in text, the bare word.
+func parsePresence(c codec, payload []byte) (pactwire.Command, error) {
+	cmd := pactwire.Command{Kind: pactwire.CommandPresence}
+	if c == jsonCodec {
+		payload = bytes.TrimSpace(payload)
+	}
 	if err := c.check(payload); err != nil {
-		return "", err
+		return cmd, err
 	}
-	var w struct {
-		Status string `json:"status"`
+	status := string(payload)
+	if c == cborCodec || c.shape(payload) != word {
+		var w struct {
+			ID     *string `json:"id"`
+			Status string  `json:"status"`
+		}
+		decodeErr := c.decode(payload, &w)
+		var err error
+		if cmd.ID, err = readID(w.ID); err != nil {
+			return cmd, err
+		}
+		if decodeErr != nil {
+			return cmd, decodeErr
+		}
+		status = w.Status
 	}
-	if err := c.decode(payload, &w); err != nil {
-		return "", err
-	}
-	switch s := pactwire.PresenceStatus(w.Status); s {
+	switch s := pactwire.PresenceStatus(status); s {
 	case pactwire.PresenceActive, pactwire.PresenceAway, pactwire.PresenceOffline:
-		return s, nil
-	case "":
-		return "", pactwire.FieldErrorf("status", "say how you are there: status is active, away or offline")
+		cmd.Presence = s
+		return cmd, nil
 	}
-	return "", pactwire.FieldErrorf("status", "this is no presence: status is active, away or offline")
+	return cmd, pactwire.FieldErrorf("status", "say how you are there: status is active, away or offline")
+}
+
+// nothingTo is the refusal of a publish to where nothing can be asked for, with the id by which its sender knows it.
+func nothingTo(c codec, payload []byte) (cmd pactwire.Command, err error) {
+	var w struct {
+		ID *string `json:"id"`
+	}
+	if c.check(payload) == nil && c.shape(payload) == object && c.decode(payload, &w) == nil {
+		cmd.ID, _ = readID(w.ID)
+	}
+	return cmd, pactwire.FieldErrorf("topic", "nothing can be asked for on this topic; see docs/topics.md for those that take commands")
 }
 
 func one(cmd pactwire.Command, err error) ([]pactwire.Command, error) {

@@ -179,13 +179,44 @@ func TestHistory(t *testing.T) {
 }
 
 func TestPresence(t *testing.T) {
-	for body, field := range map[string]string{
-		`{"status":"active"}`: "", `{"status":"away","x":1}`: "", `{"status":"offline"}`: "",
-		"": "payload", "{}": "status", `{"status":"busy"}`: "status", `"active"`: "payload", `{"status":3}`: "status", "\xff": "payload",
+	own := topics.Topic{Kind: topics.UserPresenceKind, User: "alice"}
+	for body, want := range map[string]string{
+		`{"status":"active"}`: "active", `{"status":"away","x":1}`: "away", `{"status":"offline"}`: "offline", "away": "away", " active\n": "active",
+		`{"status":"away","x":[1]}`: "away", `{"id":"k","status":"away"}`: "k away",
+		"": "!payload", "{}": "!status", `{"status":"busy"}`: "!status", `"active"`: "!status", `{"status":3}`: "!status", "\xff": "!payload",
+		`{"status":"away"`: "!payload", "gone": "!status", "[]": "!payload", "away\x00": "!payload", "AWAY": "!status",
+		`{"id":"k","status":"busy"}`: "k !status", `{"id":"k","status":3}`: "k !status", `{"id":"k"}`: "k !status", `{"id":3,"status":"away"}`: "!id",
 	} {
-		_, err := payload.Presence("", []byte(body))
-		if (err == nil) != (field == "") || err != nil && pactwire.AsError(err).Field != field {
-			t.Errorf("%q: %v, want field %q", body, err, field)
+		cmds, err := payload.Parse(own, "", []byte(body))
+		if len(cmds) != 1 || cmds[0].Kind != pactwire.CommandPresence {
+			t.Fatalf("%q: %v", body, cmds)
+		}
+		got := string(cmds[0].Presence)
+		if err != nil {
+			got = "!" + pactwire.AsError(err).Field
+		}
+		if got = strings.TrimSpace(cmds[0].ID + " " + got); got != want {
+			t.Errorf("%q: %s, %v; want %s", body, got, err, want)
+		}
+	}
+	for status, want := range map[any]pactwire.PresenceStatus{"away": "away", "gone": "", 3: ""} {
+		body, err := cbor.Marshal(map[string]any{"id": "k", "status": status})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmds, err := payload.Parse(own, "application/cbor", body)
+		if (err == nil) != (want != "") || cmds[0].Presence != want || cmds[0].ID != "k" {
+			t.Errorf("CBOR %v: %+v, %v", status, cmds, err)
+		}
+	}
+}
+
+// Where nothing can be asked for, the refusal names the id all the same.
+func TestNoCommandHasItsID(t *testing.T) {
+	for body, id := range map[string]string{`{"id":"k"}`: "k", `{"id":"k"`: "", "": "", "[]": "", "x": "", `{"id":3}`: ""} {
+		cmds, err := payload.Parse(topics.Topic{Kind: topics.InboxKind, User: "alice"}, "", []byte(body))
+		if err == nil || len(cmds) != 1 || cmds[0].ID != id {
+			t.Errorf("%q: %v %v", body, cmds, err)
 		}
 	}
 }

@@ -223,6 +223,12 @@ func TestResponseTopic(t *testing.T) {
 	if n := len(s.Activities("alice", p)); n != base {
 		t.Error("a command with a foreign response topic ran")
 	}
+	// a publish that is refused for its topic is answered as others are
+	ack = c.pub("users/bob/notifications", `{"commandId":"r0","id":"n","isUnread":false}`, propStr(propResponseTopic, "users/alice/replies/denied"), propStr(propCorrelation, "k0"))
+	got = c.wait(1, "the refusal", func(p packet) bool { return p.topic == "users/alice/replies/denied" })[0]
+	if ack.code != 0x87 || got.props[propCorrelation] != "k0" || !strings.Contains(got.payload, `"commandId":"r0"`) {
+		t.Errorf("refusal %#x %+v", ack.code, got)
+	}
 }
 
 func TestTrapTopicAlias(t *testing.T) {
@@ -337,6 +343,9 @@ func TestRefusalsNameWhatWasSent(t *testing.T) {
 		{p + "/checkins", `{"id":"c1","status":"completed","ageMs":900000000}`, "c1", "ageMs"},
 		{p + "/checkins", `{"id":"c2","status":"completed","occurredAt":"2026-01-01T00:00:00Z"}`, "c2", "occurredAt"},
 		{p + "/reactions", `{"id":"r1","activityId":"a","emojis":"❤"}`, "r1", "emoji"},
+		{"users/alice/presence", `{"id":"p1","status":"dead"}`, "p1", "status"},
+		{"users/alice/presence", `{"id":"p2","status":"away"}`, "p2", "responseTopic"},
+		{"users/alice/nothing", `{"id":"n1"}`, "n1", "topic"},
 	} {
 		var props [][]byte
 		if x.field == "responseTopic" {

@@ -29,6 +29,13 @@ func (b *Bridge) Refuse(cmd pactwire.Command, err error) {
 	}
 }
 
+// Heard answers a command that changes nothing in the store, and so nothing in the inbox: on its Response Topic, if it has one.
+func (b *Bridge) Heard(cmd pactwire.Command) {
+	if cmd.Answer.Topic != "" {
+		b.tell(&cmd, "", pactwire.EventCommandDone, pactwire.CommandDone{})
+	}
+}
+
 // Result is what became of one command that was done for a caller who waits.
 type Result struct {
 	Answer  pactwire.Event // unless Pending

@@ -21,6 +21,8 @@ type Acceptor interface {
 	Accept(ctx context.Context, cmds []pactwire.Command, ack func(error)) error
 	// Refuse tells the sender of a refused command why.
 	Refuse(cmd pactwire.Command, err error)
+	// Heard tells the sender of a command that needs no commit that it was done, where they asked to be told.
+	Heard(cmd pactwire.Command)
 }
 
 // Parse reads the payload of a command topic; one packet may hold a batch.
@@ -129,6 +131,7 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 		c.presence.Say(p.conn.ID(), p.clientID, p.identity.UserID, p.identity.UserName, p.kind, cmds[0].Presence)
 		c.counts.accepted(t.Kind)
 		p.session.Ack(pk.PacketID, pk.FixedHeader.Qos, 0, "")
+		c.accept.Heard(draft)
 		return
 	}
 	for i := range cmds {

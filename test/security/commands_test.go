@@ -223,6 +223,16 @@ func TestResponseTopic(t *testing.T) {
 	if n := len(s.Activities("alice", p)); n != base {
 		t.Error("a command with a foreign response topic ran")
 	}
+	// and a presence, of which nothing is told otherwise
+	for i, body := range []string{`{"id":"p1","status":"away"}`, "active"} {
+		if ack := c.pub("users/alice/presence", body, propStr(propResponseTopic, "users/alice/replies/presence"), propStr(propCorrelation, "k4")); ack.code != 0 {
+			t.Errorf("presence: PUBACK %#x", ack.code)
+		}
+		got = c.wait(i+1, "the answer", func(p packet) bool { return p.topic == "users/alice/replies/presence" })[i]
+		if got.props[propCorrelation] != "k4" || !strings.Contains(got.payload, "SERVER:COMMAND_DONE") || strings.Contains(got.payload, `"commandId":"p1"`) != (i == 0) {
+			t.Errorf("presence: %+v", got)
+		}
+	}
 	// a publish that is refused for its topic is answered as others are
 	ack = c.pub("users/bob/notifications", `{"commandId":"r0","id":"n","isUnread":false}`, propStr(propResponseTopic, "users/alice/replies/denied"), propStr(propCorrelation, "k0"))
 	got = c.wait(1, "the refusal", func(p packet) bool { return p.topic == "users/alice/replies/denied" })[0]

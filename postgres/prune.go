@@ -18,19 +18,21 @@ const (
 // Prune drops log entries and finished commands that are older than the given times, with the commands the webhook
 // ids and claim codes of that age, with the entries the reactions to them, and with both what is known of check-ins of such days. It
 // works in slices of some hundred rows, each its own transaction, and returns how many entries and commands went. What is kept of a
-// stream is always its end. While another node prunes nothing is done.
+// stream is always its end. A date that is still to come says nothing of an entry's age: it goes with what is old behind it in its stream.
+// While another node prunes nothing is done.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
 	total := 0
 	both := entriesBefore
 	if commandsBefore.Before(both) {
 		both = commandsBefore
 	}
+	entries := entryPruner{now: millis(d.cfg.Now()), held: []int64{}}
 	for _, slice := range []struct {
 		drop    func(ctx context.Context, tx pgx.Tx, before int64) (int, error)
 		before  time.Time
 		counted bool
 	}{
-		{pruneEntries, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false},
+		{entries.prune, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false},
 		{pruneReactions, entriesBefore, false}, {pruneCelebrations, both, false}, {pruneSeenCheckins, both, false},
 	} {
 		for more := !slice.before.IsZero(); more; {
@@ -58,18 +60,39 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 	return total, nil
 }
 
-// pruneEntries drops the oldest entries of the streams that a slice of the oldest rows belongs to, and moves their floors.
-func pruneEntries(ctx context.Context, tx pgx.Tx, before int64) (n int, err error) {
-	// The cut of a stream is before its first entry that is young enough, whatever the clocks of nodes said.
-	err = tx.QueryRow(ctx, `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 LIMIT $2),
+// entryPruner prunes the log, and knows on its way which streams keep what is old, for what is before it.
+type entryPruner struct {
+	now  int64
+	held []int64
+}
+
+// prune drops the oldest entries of the streams that a slice of the oldest rows belongs to, and moves their floors. It returns 0 when
+// there are no more such rows.
+func (p *entryPruner) prune(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
+	for {
+		n, held, err := p.slice(ctx, tx, before)
+		p.held = append(p.held, held...)
+		if n > 0 || len(held) == 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// slice also returns the streams of which something old stays: an entry before it is young enough, by whichever clock. Within a stream
+// the order of seq finds that at once, so the index on at is kept out of it (at + 0).
+func (p *entryPruner) slice(ctx context.Context, tx pgx.Tx, before int64) (n int, held []int64, err error) {
+	err = tx.QueryRow(ctx, `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 AND stream NOT IN (SELECT unnest($4::bigint[])) LIMIT $2),
 		top AS (SELECT stream, max(seq) AS seq FROM old GROUP BY stream),
-		cut AS MATERIALIZED (SELECT t.stream, least(t.seq,
-			(SELECT min(l.seq) - 1 FROM log l WHERE l.stream = t.stream AND l.seq <= t.seq AND l.at >= $1)) AS upto FROM top t),
-		held AS MATERIALIZED (SELECT id FROM names WHERE id IN (SELECT stream FROM cut) ORDER BY id FOR NO KEY UPDATE),
-		moved AS (UPDATE names n SET floor = c.upto FROM cut c JOIN held h ON h.id = c.stream WHERE n.id = c.stream AND n.floor < c.upto),
+		young AS MATERIALIZED (SELECT t.stream, t.seq,
+			(SELECT min(l.seq) FROM log l WHERE l.stream = t.stream AND l.seq <= t.seq AND l.at + 0 BETWEEN $1 AND $3) AS first FROM top t),
+		cut AS MATERIALIZED (SELECT y.stream, y.first, coalesce(CASE WHEN y.first IS NULL THEN y.seq ELSE
+			(SELECT max(l.seq) FROM log l WHERE l.stream = y.stream AND l.seq < y.first AND l.at + 0 < $1) END, 0) AS upto FROM young y),
+		locked AS MATERIALIZED (SELECT id FROM names WHERE id IN (SELECT stream FROM cut) ORDER BY id FOR NO KEY UPDATE),
+		moved AS (UPDATE names n SET floor = c.upto FROM cut c JOIN locked k ON k.id = c.stream WHERE n.id = c.stream AND n.floor < c.upto),
 		gone AS (DELETE FROM log l USING cut c WHERE l.stream = c.stream AND l.seq <= c.upto RETURNING 1)
-		SELECT count(*) FROM gone`, before, pruneSlice).Scan(&n)
-	return n, err
+		SELECT (SELECT count(*) FROM gone), (SELECT array_agg(stream) FROM cut WHERE first IS NOT NULL)`,
+		before, pruneSlice, p.now, p.held).Scan(&n, &held)
+	return n, held, err
 }
 
 func pruneCommands(ctx context.Context, tx pgx.Tx, before int64) (int, error) {

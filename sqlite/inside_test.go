@@ -112,8 +112,8 @@ func TestEveryStatementIsValid(t *testing.T) {
 // TestHotStatementsUseAnIndex keeps full scans out of the paths that run for every command or connection.
 func TestHotStatementsUseAnIndex(t *testing.T) {
 	d := openInside(t, Config{})
-	cold := map[query]bool{ // once a start or once a prune slice, and the one table of those is walked from its beginning
-		sqlOnline: true, sqlAbandonSessions: true, sqlOldEntries: true, sqlOldWebhooks: true, sqlOldCodes: true, sqlOldSeenCheckins: true,
+	cold := map[query]bool{ // once a start or once a prune slice
+		sqlOnline: true, sqlAbandonSessions: true, sqlOldCodes: true,
 		sqlCountPending: true, sqlPushDue: true, // walks of a partial index, over what waits
 	}
 	err := d.Update(context.Background(), func(tx *Tx) error {

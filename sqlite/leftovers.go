@@ -9,14 +9,14 @@ import (
 
 var (
 	sqlOldWebhooks = newQuery(`DELETE FROM seen_webhooks WHERE id IN
-		(SELECT id FROM (SELECT id, at FROM seen_webhooks ORDER BY id LIMIT ?) WHERE at < ?) RETURNING 1`)
+		(SELECT id FROM seen_webhooks WHERE at < ? ORDER BY at LIMIT ?) RETURNING 1`)
 	sqlOldCodes     = newQuery(`DELETE FROM codes WHERE expires < ?`)
 	sqlOldReactions = newQuery(`DELETE FROM reactions WHERE (activity, user) IN
 		(SELECT activity, user FROM reactions WHERE activity < ? ORDER BY activity LIMIT ?) RETURNING 1`)
 	sqlOldCelebrations = newQuery(`DELETE FROM celebrations WHERE at <=
 		(SELECT max(at) FROM (SELECT at FROM celebrations WHERE at < ? ORDER BY at LIMIT ?)) RETURNING 1`)
 	sqlOldSeenCheckins = newQuery(`DELETE FROM seen_checkins WHERE id IN
-		(SELECT id FROM (SELECT id, day FROM seen_checkins ORDER BY id LIMIT ?) WHERE day < ?) RETURNING 1`)
+		(SELECT id FROM seen_checkins WHERE day < ? ORDER BY day LIMIT ?) RETURNING 1`)
 )
 
 const (
@@ -34,7 +34,7 @@ func (d *DB) leftovers(entriesBefore, commandsBefore time.Time) []func(t *Tx) (i
 			if err := t.c.q(sqlOldCodes).int(millis(commandsBefore)).run(); err != nil {
 				return 0, err
 			}
-			return t.c.q(sqlOldWebhooks).int(pruneSlice).int(millis(commandsBefore)).count()
+			return t.c.q(sqlOldWebhooks).int(millis(commandsBefore)).int(pruneSlice).count()
 		},
 	}
 	if entriesBefore.IsZero() {
@@ -54,7 +54,7 @@ func (d *DB) leftovers(entriesBefore, commandsBefore time.Time) []func(t *Tx) (i
 		},
 		func(t *Tx) (int, error) {
 			day := pactwire.LocalDate(before.UTC().Format(time.DateOnly))
-			return t.c.q(sqlOldSeenCheckins).int(pruneSlice).date(day).count()
+			return t.c.q(sqlOldSeenCheckins).date(day).int(pruneSlice).count()
 		},
 	)
 }

@@ -9,52 +9,43 @@ import (
 const pruneSlice = 256
 
 var (
-	sqlOldEntries  = newQuery(`SELECT id, stream, seq, at FROM log ORDER BY id LIMIT ?`)
-	sqlDropEntries = newQuery(`DELETE FROM log WHERE id <= ?`)
+	sqlEntrySlice = newQuery(`SELECT id, stream, seq, at < ? FROM log WHERE id > ? ORDER BY id LIMIT ?`)
+	sqlEntryOld   = newQuery(`SELECT id, at < ? FROM log WHERE id > ? ORDER BY id LIMIT 1`)
+	// sqlEntriesUpto is the last old entry of a stream, up to a place, that follows none which is kept for its age.
+	sqlEntriesUpto = newQuery(`SELECT seq FROM log WHERE stream = ?1 AND at < ?3 AND seq <= ?2 AND seq < coalesce(
+		(SELECT seq FROM log WHERE stream = ?1 AND seq <= ?2 AND at BETWEEN ?3 AND ?4 ORDER BY seq LIMIT 1), ?2 + 1)
+		ORDER BY seq DESC LIMIT 1`)
+	sqlDropEntries = newQuery(`DELETE FROM log WHERE stream = ? AND seq <= ? RETURNING 1`)
 	sqlPutFloor    = newQuery(`INSERT INTO floors (stream, floor) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET floor = excluded.floor`)
-	sqlOldCommands = newQuery(`SELECT id, accepted_at, answer IS NULL FROM commands WHERE id > ? ORDER BY id LIMIT ?`)
-	sqlDropCommand = newQuery(`DELETE FROM commands WHERE id = ?`)
-	sqlKeepNumber  = newQuery(`INSERT INTO counters (name, value) VALUES ('pruned_command', ?)
+
+	sqlCommandSlice = newQuery(`SELECT id, accepted_at < ?, answer IS NULL FROM commands WHERE id > ? ORDER BY id LIMIT ?`)
+	sqlCommandOld   = newQuery(`SELECT id, accepted_at < ? FROM commands WHERE id > ? ORDER BY id LIMIT 1`)
+	sqlDropCommand  = newQuery(`DELETE FROM commands WHERE id = ?`)
+	sqlKeepNumber   = newQuery(`INSERT INTO counters (name, value) VALUES ('pruned_command', ?)
 		ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)`)
 )
 
 // Prune drops log entries and finished commands that are older than the given times, with the commands the webhook
 // ids and claim codes of that age, with the entries the reactions to them, and with both what is known of check-ins of such days. It
-// works in slices of a few hundred rows, each its own transaction, and returns how many entries and commands went. Entries go in the
-// order in which they were written, so what is kept of a stream is always its end.
+// works in slices of a few hundred rows, each its own transaction, and returns how many entries and commands went. What is kept of a
+// stream is always its end. A date that is still to come says nothing of an entry's age: it goes with what is old behind it in its stream.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
-	total := 0
-	for {
-		n := 0
-		err := d.Update(ctx, func(t *Tx) (err error) {
-			n, err = t.pruneEntries(millis(entriesBefore))
-			return err
-		})
-		total += n
-		if err != nil {
-			return total, err
-		}
-		if n < pruneSlice {
-			break
-		}
+	now := millis(d.cfg.Now())
+	total, err := d.walk(ctx, sqlEntryOld, millis(entriesBefore), func(t *Tx, after int64) (passed, error) {
+		return t.pruneEntries(after, millis(entriesBefore), now)
+	})
+	if err != nil {
+		return total, err
 	}
-	for after := int64(0); ; {
-		n, last := 0, int64(0)
-		err := d.Update(ctx, func(t *Tx) (err error) {
-			n, last, err = t.pruneCommands(after, millis(commandsBefore))
-			return err
-		})
-		total += n
-		if err != nil {
-			return total, err
-		}
-		if last == 0 {
-			break
-		}
-		after = last
+	n, err := d.walk(ctx, sqlCommandOld, millis(commandsBefore), func(t *Tx, after int64) (passed, error) {
+		return t.pruneCommands(after, millis(commandsBefore))
+	})
+	total += n
+	if err != nil {
+		return total, err
 	}
 	for _, drop := range d.leftovers(entriesBefore, commandsBefore) {
-		for n := 1; n > 0; { // a slice is of what is oldest by number, so a few that are young may be among it
+		for n := 1; n > 0; {
 			err := d.Update(ctx, func(t *Tx) (err error) {
 				n, err = drop(t)
 				return err
@@ -67,56 +58,117 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 	return total, nil
 }
 
-// pruneEntries drops one slice of the log and moves the floors of its streams.
-func (t *Tx) pruneEntries(before int64) (n int, err error) {
-	floors := map[int64]int64{}
-	last := int64(0)
-	s := t.c.q(sqlOldEntries).int(pruneSlice)
-	for s.next() && s.colInt(3) < before {
-		last = s.colInt(0)
-		floors[s.colInt(1)] = s.colInt(2)
-		n++
-	}
-	if err := s.end(); err != nil || n == 0 {
-		return 0, err
-	}
-	for stream, floor := range floors {
-		if err := t.c.q(sqlPutFloor).int(stream).int(floor).run(); err != nil {
-			return 0, err
-		}
-	}
-	return n, t.c.q(sqlDropEntries).int(last).run()
+// passed is what a slice of a table came to.
+type passed struct {
+	last int64 // the number of its last row
+	old  bool  // something in it is old, if not all of that may go
+	gone int
+	end  bool // there is nothing behind it
 }
 
-// pruneCommands drops the finished ones of one slice; last is where the next slice starts, 0 when there is none.
-func (t *Tx) pruneCommands(after, before int64) (n int, last int64, err error) {
-	var old []int64
-	seen := 0
-	s := t.c.q(sqlOldCommands).int(after).int(pruneSlice)
-	for s.next() && s.colInt(1) < before {
-		seen++
-		last = s.colInt(0)
-		if !s.colBool(2) {
-			old = append(old, last)
+// walk prunes a table whose rows are numbered in the order in which they were written, slice by slice. That is nearly the order of their
+// times as well, so it ends where nothing is old, and a look ahead finds nothing either.
+func (d *DB) walk(ctx context.Context, old query, before int64, slice func(t *Tx, after int64) (passed, error)) (total int, err error) {
+	for at, upto := (passed{}), int64(0); ; {
+		err := d.Update(ctx, func(t *Tx) error {
+			p, err := slice(t, at.last)
+			if err == nil && !p.old && !p.end && p.last >= upto {
+				upto, err = t.oldAhead(old, p.last, before)
+			}
+			at = p
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if total += at.gone; at.end || !at.old && at.last >= upto {
+			return total, nil
+		}
+	}
+}
+
+// oldAhead looks for something old behind a row, in steps that double: rows that a wrong clock dated are passed over when about as much is
+// old behind them. It returns the number of what it has found, or 0.
+func (t *Tx) oldAhead(old query, after, before int64) (found int64, err error) {
+	for step, more := int64(pruneSlice), true; more && found == 0 && err == nil; step *= 2 {
+		s := t.c.q(old).int(before).int(after + step)
+		if more = s.next(); more && s.colBool(1) {
+			found = s.colInt(0)
+		}
+		err = s.end()
+	}
+	return found, err
+}
+
+// pruneEntries drops what is old of one slice of the log, and moves the floors of its streams.
+func (t *Tx) pruneEntries(after, before, now int64) (p passed, err error) {
+	tops := map[int64]int64{} // of what is old
+	n := 0
+	s := t.c.q(sqlEntrySlice).int(before).int(after).int(pruneSlice)
+	for ; s.next(); n++ {
+		p.last = s.colInt(0)
+		if s.colBool(3) {
+			tops[s.colInt(1)] = max(tops[s.colInt(1)], s.colInt(2))
 		}
 	}
 	if err := s.end(); err != nil {
-		return 0, 0, err
+		return passed{}, err
 	}
+	p.old, p.end = len(tops) > 0, n < pruneSlice
+	for stream, top := range tops {
+		gone, err := t.dropEntries(stream, top, before, now)
+		if err != nil {
+			return passed{}, err
+		}
+		p.gone += gone
+	}
+	return p, nil
+}
+
+// dropEntries drops the beginning of a stream, at most up to a place.
+func (t *Tx) dropEntries(stream, top, before, now int64) (gone int, err error) {
+	upto := int64(0)
+	s := t.c.q(sqlEntriesUpto).int(stream).int(top).int(before).int(now)
+	if s.next() {
+		upto = s.colInt(0)
+	}
+	if err := s.end(); err != nil || upto == 0 {
+		return 0, err
+	}
+	if err := t.c.q(sqlPutFloor).int(stream).int(upto).run(); err != nil {
+		return 0, err
+	}
+	return t.c.q(sqlDropEntries).int(stream).int(upto).count()
+}
+
+// pruneCommands drops the finished ones of one slice.
+func (t *Tx) pruneCommands(after, before int64) (p passed, err error) {
+	var old []int64
+	n := 0
+	s := t.c.q(sqlCommandSlice).int(before).int(after).int(pruneSlice)
+	for ; s.next(); n++ {
+		p.last = s.colInt(0)
+		if !s.colBool(1) {
+			continue
+		}
+		p.old = true
+		if !s.colBool(2) {
+			old = append(old, p.last)
+		}
+	}
+	if err := s.end(); err != nil {
+		return passed{}, err
+	}
+	p.gone, p.end = len(old), n < pruneSlice
 	for _, id := range old {
 		if err := t.c.q(sqlDropCommand).int(id).run(); err != nil {
-			return 0, 0, err
+			return passed{}, err
 		}
 	}
 	if len(old) > 0 {
-		if err := t.c.q(sqlKeepNumber).int(old[len(old)-1]).run(); err != nil {
-			return 0, 0, err
-		}
+		err = t.c.q(sqlKeepNumber).int(old[len(old)-1]).run()
 	}
-	if seen < pruneSlice {
-		last = 0
-	}
-	return len(old), last, nil
+	return p, err
 }
 
 // slices runs fn for 0 … n-1 in transactions of at most saveSlice, one after the other, so that a thousand rows that are

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 var pruneTests = []test{
 	{"old entries go and the floor says so", on(testPruneEntries)},
 	{"a stream that is pruned empty goes on counting", on(testPruneAll)},
+	{"entries that a clock dated ahead hold up nothing", on(testPruneEntriesAhead)},
+	{"commands, webhooks and check-ins dated ahead hold up nothing", on(testPruneRestAhead)},
 	{"old commands go, pending ones stay", on(testPruneCommands)},
 	{"old webhook ids and codes go", on(testPruneRest)},
 	{"what is about old activities and check-ins goes", on(testPruneLeftovers)},
@@ -65,6 +68,84 @@ func testPruneAll(t *testing.T, s Store) {
 	if n, err := s.Prune(ctx, noon, noon); n != 0 || err != nil {
 		t.Fatalf("nothing is that old: %d, %v", n, err)
 	}
+}
+
+// testPruneEntriesAhead: who was dated by a clock that ran ahead stays, and holds up at most what follows it in its own stream, and
+// that only while its date is one that may be true.
+func testPruneEntriesAhead(t *testing.T, s Store) {
+	const many = 1100 // more than a slice
+	ahead, doubtful, mixed, plain := pactwire.ActivityOf("ahead"), pactwire.ActivityOf("doubtful"), pactwire.ActivityOf("mixed"), pactwire.ActivityOf("plain")
+	old, young, future := noon, noon.Add(time.Hour), time.Now().AddDate(10, 0, 0)
+	repeat := func(stream pactwire.Stream, n int, at time.Time) {
+		inParts(t, s, n, func(tx Tx, _ int) error { return appendNext(tx, stream, at, "x") })
+	}
+	repeat(ahead, many, future)
+	repeat(doubtful, 1, young)
+	repeat(doubtful, many, old)
+	for _, at := range []time.Time{old, future, old, future, young, old} {
+		repeat(mixed, 1, at)
+	}
+	repeat(plain, 3*many, old)
+	repeat(plain, many, young)
+	if n, err := s.Prune(ctx, noon.Add(time.Minute), noon); n != 3*many+3 || err != nil {
+		t.Errorf("pruned %d, %v; want %d", n, err, 3*many+3)
+	}
+	got, err := s.Bounds(ctx, []pactwire.Stream{ahead, doubtful, mixed, plain})
+	want := []pactwire.Bounds{{Head: many}, {Head: many + 1}, {Floor: 3, Head: 6}, {Floor: 3 * many, Head: 4 * many}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+	if got, err := s.ReadAfter(ctx, mixed, 0, 9); err != nil || words(got) != "4x 5x 6x" {
+		t.Errorf("%q, %v", words(got), err)
+	}
+	if n, err := s.Prune(ctx, noon.Add(time.Minute), noon); n != 0 || err != nil {
+		t.Errorf("pruned again: %d, %v", n, err)
+	}
+	if n, err := s.Prune(ctx, noon.Add(2*time.Hour), noon); n != 2*many+4 || err != nil {
+		t.Errorf("pruned %d later, %v; want %d", n, err, 2*many+4)
+	}
+}
+
+func testPruneRestAhead(t *testing.T, s Store) {
+	const many = 1100 // more than a slice
+	seen := func(i int, day pactwire.LocalDate) pactwire.Checkin {
+		goal := pactwire.GoalID(fmt.Sprint("g", i))
+		return pactwire.Checkin{ID: fmt.Sprint(day, i), UserID: "alice", HabitGoalID: goal, LocalDate: day, Status: pactwire.StatusCompleted}
+	}
+	for _, old := range []bool{false, true} {
+		name, at, day := "ahead", time.Now().AddDate(10, 0, 0), pactwire.LocalDate("2036-05-01")
+		if old {
+			name, at, day = "old", noon, "2026-05-01"
+		}
+		inParts(t, s, many, func(tx Tx, i int) error {
+			key := fmt.Sprint(name, i)
+			_, err1 := putCommand(tx, pactwire.CommandRecord{User: "alice", Key: key, Answer: []byte("x"), AcceptedAt: at})
+			_, err2 := tx.SeenWebhook(key, at)
+			_, _, err3 := tx.SeenCheckin(seen(i, day))
+			return errors.Join(err1, err2, err3)
+		})
+	}
+	soon := noon.AddDate(0, 0, 5)
+	if n, err := s.Prune(ctx, soon, soon); n != many || err != nil {
+		t.Errorf("pruned %d, %v", n, err)
+	}
+	must(t, s, func(tx Tx) error {
+		for _, i := range []int{0, 1, 300, many - 1} {
+			for name, want := range map[string]bool{"ahead": true, "old": false} {
+				_, command, err1 := tx.Command("alice", fmt.Sprint(name, i))
+				day := map[bool]pactwire.LocalDate{true: "2036-05-01", false: "2026-05-01"}[want]
+				_, checkin, err2 := tx.SeenCheckinByID(seen(i, day).ID)
+				fresh, err3 := tx.SeenWebhook(fmt.Sprint(name, i), noon)
+				if err := errors.Join(err1, err2, err3); err != nil {
+					return err
+				}
+				if command != want || checkin != want || fresh == want {
+					t.Errorf("%s %d: command %v, check-in %v, webhook %v; want %v", name, i, command, checkin, !fresh, want)
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func testPruneCommands(t *testing.T, s Store) {

@@ -45,6 +45,7 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 		return
 	}
 	r.sick.Store(nil)
+	r.leases.beat(time.Now(), r.cfg.Lease)
 	if r.learnNodes(b.Nodes) {
 		r.eager.Store(eagerLooks)
 	}
@@ -92,7 +93,7 @@ func (r *Relay) learnNodes(nodes []pactwire.NodeBeat) (silence bool) {
 		r.cfg.Company(others + 1)
 	}
 	r.strangers.beat(known)
-	if len(lapsed) > 0 && r.cfg.Lapsed != nil {
+	if len(lapsed) > 0 && r.cfg.Lapsed != nil && r.leases.tell(time.Now()) {
 		select {
 		case r.lapsed <- lapsed:
 		default: // it is being seen to; they are listed again at the next beat

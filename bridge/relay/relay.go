@@ -17,6 +17,7 @@ type Config struct {
 	Addr  string        // of this node, "id/start"
 	Poll  time.Duration // how often to look at the log while Redis is away, and to beat; 500 ms
 	Grace time.Duration // how long this node's words hold after it has stopped; 10 s
+	Lease time.Duration // how long they hold without a beat; 30 s
 	// Reset is called when all that this node had said on the bus may be lost, and is to be said again. Lapsed is called with
 	// nodes whose leases are over, again and again until they are removed, from one goroutine.
 	// Reset must not block; Lapsed may take its time.
@@ -88,6 +89,7 @@ type Relay struct {
 	met     chan struct{} // of size 1: there is a node that no beat has listed so far
 	fresh   atomic.Bool   // the receiver has a new connection
 	missed  missed
+	leases  leases            // of beat
 	warned  map[string]uint64 // of beat: each other node was told that so much was left out
 
 	stop  context.CancelFunc
@@ -101,6 +103,9 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 	}
 	if cfg.Grace <= 0 {
 		cfg.Grace = 10 * time.Second
+	}
+	if cfg.Lease <= 0 {
+		cfg.Lease = 30 * time.Second
 	}
 	r := &Relay{cfg: cfg, bus: bus, hub: hub, view: view, store: store, shared: shared, log: log,
 		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), came: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),

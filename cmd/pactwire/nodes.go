@@ -62,7 +62,7 @@ func (n *node) join() {
 		n.bridge.Bind(n.hub)
 		return
 	}
-	cfg := relay.Config{Addr: n.others.addr, Poll: n.cfg.Store.Poll, Grace: n.cfg.Presence.Grace}
+	cfg := relay.Config{Addr: n.others.addr, Poll: n.cfg.Store.Poll, Grace: n.cfg.Presence.Grace, Lease: n.cfg.Presence.Lease}
 	if s, ok := n.people.(*presence.Shared); ok {
 		cfg.Reset, cfg.Lapsed = s.Repeat, s.Bury
 	}

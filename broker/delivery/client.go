@@ -49,6 +49,7 @@ type Client struct {
 	heavy    int             // bytes of the waits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
 	shown    []shown         // which presence was told, by pact and member; at most maxShown
+	welcomed []welcomed      // states that newcomers were told, until the next word of them; at most maxWelcomed
 	fresh    []topics.Filter // of the last Subscribe, whose snapshots are due after SUBACK
 	received []uint16        // inbound QoS 2 ids that were taken in and not yet released; at most maxReceived
 	out      *[]byte         // what a worker collects for one write

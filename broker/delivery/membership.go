@@ -49,6 +49,7 @@ func (c *Client) revoke(p pactwire.PactID) {
 	}
 	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
 	c.shown = slices.DeleteFunc(c.shown, func(x shown) bool { return x.pact == p })
+	c.welcomed = slices.DeleteFunc(c.welcomed, func(w welcomed) bool { return w.pact == p })
 	c.waits = slices.DeleteFunc(c.waits, func(m waiting) bool {
 		if m.about != p {
 			return false
@@ -85,7 +86,7 @@ func (c *Client) welcome(m pactwire.Membership) {
 		}
 		for _, kind := range []topics.Kind{topics.StateKind, topics.PresenceKind} {
 			if s.filter.Has(kind) {
-				c.owe(snapshot{kind: kind, pact: m.Pact})
+				c.owe(snapshot{kind: kind, pact: m.Pact, joined: kind == topics.StateKind})
 			}
 		}
 	}

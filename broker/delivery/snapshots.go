@@ -19,6 +19,7 @@ type snapshot struct {
 	pact   pactwire.PactID
 	member pactwire.UserID // of PresenceKind: one member, "" for all
 	retain bool            // answers a SUBSCRIBE or a resumed session, not a change
+	joined bool            // of StateKind: tells a newcomer of the pact
 
 	version uint64 // of PresenceKind: which is told; 0 = not known yet
 }
@@ -29,6 +30,7 @@ func (c *Client) owe(s snapshot) {
 		x := &c.snaps[i]
 		if x.kind == s.kind && x.pact == s.pact && (x.member == "" || x.member == s.member) {
 			x.retain = x.retain || s.retain
+			x.joined = s.joined || s.retain && x.joined // the word of a change that a newcomer would hear after it has come
 			return
 		}
 	}
@@ -309,6 +311,7 @@ func (c *Client) showNow(s snapshot, t topics.Topic, body []byte, worker bool) {
 	case !worker && (c.busy || c.quiet != open || c.owes(s)), !c.room():
 		c.owe(s)
 		c.enqueue()
+	case c.echoes(s, body):
 	default:
 		c.write(wire.Publish{QoS: qos, Retain: s.retain, Topic: t.String(), Identifiers: ids, Payload: body}, slot{})
 		c.tell(s)

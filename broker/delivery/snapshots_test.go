@@ -104,6 +104,43 @@ func TestStateIsToldAtMostOnceASecond(t *testing.T) {
 	})
 }
 
+// Who joins a pact is told its state at once, and what made them a member changed that state: it is told them once.
+func TestANewcomerIsToldTheStateOnce(t *testing.T) {
+	for name, between := range map[string]func(){"at once": func() {}, "a moment later": func() { pass(5 * time.Millisecond) }} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.join("old", "alice")
+			h := newHub(t, w)
+			defer stop(t, h)
+			c, end, _ := connect(t, h, user("alice"))
+			subscribe(t, c, 0, "pacts/+/state")
+			synctest.Wait()
+			end.take()
+			w.join("p", "alice")
+			h.PactsChanged("alice", []pactwire.Membership{{Pact: "p", JoinedAt: 1}}, nil)
+			between()
+			h.StateChanged("p")
+			pass(2 * time.Second)
+			if got := names(end.take()); !slices.Equal(got, []string{"pacts/p/state"}) {
+				t.Errorf("%s: %v", name, got)
+			}
+			h.StateChanged("p")
+			pass(2 * time.Second)
+			if got := names(end.take()); !slices.Equal(got, []string{"pacts/p/state"}) {
+				t.Errorf("%s: the next change: %v", name, got)
+			}
+			h.PactsChanged("alice", nil, []pactwire.PactID{"p"})
+			h.PactsChanged("alice", []pactwire.Membership{{Pact: "p", JoinedAt: 1}}, nil)
+			pass(2 * time.Second)
+			subscribe(t, c, 0, "pacts/p/state")
+			pass(2 * time.Second)
+			if got := names(end.take()); !slices.Equal(got, []string{"pacts/p/state", "pacts/p/state"}) {
+				t.Errorf("%s: SUBSCRIBE after the welcome: %v", name, got)
+			}
+		})
+	}
+}
+
 func TestSnapshotsFollowRetainHandling(t *testing.T) {
 	for _, test := range []struct {
 		handling    byte

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2"
@@ -65,6 +66,9 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 			pk.Filters[i].Filter = nobody
 		}
 		return pk
+	}
+	for i := range pk.Filters { // the filter stays, the packet whose memory it is goes
+		pk.Filters[i].Filter = strings.Clone(pk.Filters[i].Filter)
 	}
 	if p.lab {
 		return a.subscribeLab(p, pk)

@@ -1,9 +1,11 @@
 package hooks
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,6 +180,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		cl.Properties.Props.TopicAliasMaximum = 0
 	}
 	if p.lab {
+		cl.Properties.Will = ownWill(cl.Properties.Will)
 		if receiveMax > 0 && receiveMax < math.MaxUint16 {
 			p.conn.SetWindow(receiveMax)
 		}
@@ -218,6 +221,16 @@ func dropConnect(cl *mqtt.Client) {
 	cl.Properties.Username = nil
 	props := &cl.Properties.Props
 	props.User, props.AuthenticationMethod, props.AuthenticationData = nil, "", nil
+}
+
+// ownWill is a will that keeps nothing of the CONNECT packet but its own words.
+func ownWill(w mqtt.Will) mqtt.Will {
+	w.TopicName, w.Payload = strings.Clone(w.TopicName), bytes.Clone(w.Payload)
+	w.User = slices.Clone(w.User)
+	for i := range w.User {
+		w.User[i] = packets.UserProperty{Key: strings.Clone(w.User[i].Key), Val: strings.Clone(w.User[i].Val)}
+	}
+	return w
 }
 
 // sessionName is the client id under which a session is kept. Client ids belong to a person, and those of each of their

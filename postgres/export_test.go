@@ -10,3 +10,6 @@ func (d *DB) Window() time.Duration { return time.Duration(d.window.Load()) }
 
 // Queued is how many functions wait for the committer to take them.
 func (d *DB) Queued() int { return len(d.k.queue) }
+
+// StandingOwners is the statement that is asked once a minute, however many sessions stand.
+const StandingOwners = sqlStandingOwners

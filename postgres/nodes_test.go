@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/testkit"
 	"github.com/pactwire/pactwire/postgres"
@@ -363,5 +365,50 @@ func TestSessionsOfADeadNodeEnd(t *testing.T) {
 	}
 	if n, err := c.ExpireSessions(t.Context(), now.Add(2*time.Hour)); n != 1 || err != nil {
 		t.Errorf("%d expired, %v", n, err)
+	}
+}
+
+// TestManyStandingSessions: who has some is found without reading them all, and those of a dead node end in slices.
+func TestManyStandingSessions(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	db := open(t, postgres.Config{URL: url, Node: "c"})
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	const many = 100_000
+	for _, sql := range []string{
+		`INSERT INTO sessions (usr, client, state, expiry, owner, epoch) SELECT i, 'phone', '', 3600000, CASE WHEN i % 40 = 0 THEN 'b/2' ELSE 'c/1' END, 1
+			FROM generate_series(1, 100000) i`,
+		`VACUUM ANALYZE sessions`,
+	} {
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var plan []struct {
+		Plan struct {
+			Rows float64 `json:"Actual Rows"`
+			Hit  int     `json:"Shared Hit Blocks"`
+			Read int     `json:"Shared Read Blocks"`
+		}
+	}
+	if err := c.QueryRow(t.Context(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) `+postgres.StandingOwners).Scan(&plan); err != nil {
+		t.Fatal(err)
+	}
+	if p := plan[0].Plan; p.Rows != 2 || p.Hit+p.Read > 30 {
+		t.Errorf("%v owners found in %d blocks", p.Rows, p.Hit+p.Read)
+	}
+	now := time.Now()
+	for _, at := range []time.Time{now, now.Add(2 * time.Minute)} {
+		if n, err := db.ExpireSessions(t.Context(), at); n != 0 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	var dead, live int
+	err = c.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE owner = 'b/2'), count(*) FILTER (WHERE owner = 'c/1') FROM sessions WHERE gone_at IS NULL`).Scan(&dead, &live)
+	if err != nil || dead != 0 || live != many-many/40 {
+		t.Errorf("%d of the dead node stand, and %d of the live one, %v", dead, live, err)
 	}
 }

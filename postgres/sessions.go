@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ const (
 	sessionQueue = 1024 // callers that wait; beyond it they block
 	sessionBatch = 512  // sessions in one statement
 	expireSlice  = 1000
+	endSlice     = 1000 // sessions of a dead node that one statement ends
 )
 
 // gathered is one caller among those who share a statement: when thousands of clients return at once, each statement serves
@@ -289,6 +291,11 @@ func (d *DB) ExpireSessions(ctx context.Context, now time.Time) (int, error) {
 // database has its lock back sooner.
 const deadFor = time.Minute
 
+// sqlStandingOwners is who has sessions that stand, one step through the index each, however many sessions there are.
+const sqlStandingOwners = `WITH RECURSIVE o AS (SELECT min(owner) AS owner FROM sessions WHERE gone_at IS NULL AND owner > ''
+	UNION ALL SELECT (SELECT min(s.owner) FROM sessions s WHERE s.gone_at IS NULL AND s.owner > o.owner) FROM o WHERE o.owner IS NOT NULL)
+	SELECT owner FROM o WHERE owner IS NOT NULL`
+
 // bury ends the sessions of nodes that died and did not start again.
 func (d *DB) bury(ctx context.Context, now time.Time) error {
 	d.burying.Lock()
@@ -296,7 +303,7 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	var owners []string
 	live := map[int32]bool{}
 	err := d.read(ctx, func(ctx context.Context) error {
-		rows, err := d.pool.Query(ctx, `SELECT DISTINCT split_part(owner, '/', 1) FROM sessions WHERE gone_at IS NULL AND owner <> ''`)
+		rows, err := d.pool.Query(ctx, sqlStandingOwners)
 		if err == nil {
 			owners, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		}
@@ -319,13 +326,14 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	var dead []string
 	since := map[string]time.Time{}
 	for _, o := range owners {
-		if live[lockKey(o)] {
+		node, _, _ := strings.Cut(o, "/")
+		if live[lockKey(node)] {
 			continue
 		}
-		if since[o] = d.dead[o]; since[o].IsZero() {
-			since[o] = now
+		if since[node] = d.dead[node]; since[node].IsZero() {
+			since[node] = now
 		}
-		if now.Sub(since[o]) >= deadFor {
+		if now.Sub(since[node]) >= deadFor {
 			dead = append(dead, o)
 		}
 	}
@@ -333,11 +341,25 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	if len(dead) == 0 {
 		return nil
 	}
-	return d.read(ctx, func(ctx context.Context) error {
-		_, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
-			WHERE gone_at IS NULL AND split_part(owner, '/', 1) = ANY ($2)`, millis(now), dead)
-		return err
-	})
+	return d.endStanding(ctx, now, dead)
+}
+
+// endStanding ends the sessions that stand in the name of these owners, in slices.
+func (d *DB) endStanding(ctx context.Context, now time.Time, owners []string) error {
+	for n := int64(endSlice); n == endSlice; {
+		err := d.read(ctx, func(ctx context.Context) error {
+			tag, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
+				WHERE gone_at IS NULL AND owner = ANY ($2) AND (usr, client) IN
+				(SELECT usr, client FROM sessions WHERE gone_at IS NULL AND owner = ANY ($2) ORDER BY owner LIMIT $3 FOR UPDATE SKIP LOCKED)`,
+				millis(now), owners, endSlice)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // abandonSessions notes that connections which stood when this node was killed ended then; now is the best guess.

@@ -20,10 +20,14 @@ type ACL struct {
 	mqtt.HookBase
 	lab     bool
 	timeout time.Duration
+	most    int
 }
 
-// NewACL makes the hook. timeout bounds how long a SUBSCRIBE may wait for the store.
-func NewACL(lab bool, timeout time.Duration) *ACL { return &ACL{lab: lab, timeout: timeout} }
+// NewACL makes the hook. timeout bounds how long a SUBSCRIBE may wait for the store; most is how many filters the library may
+// hold for a connection (limits.subscriptions). Those of members are counted by their session.
+func NewACL(lab bool, timeout time.Duration, most int) *ACL {
+	return &ACL{lab: lab, timeout: timeout, most: most}
+}
 
 // nobody is the filter and topic that every subscription and publish of ours is turned into before the library sees it:
 // no client may subscribe to it, so nothing of it enters the trie.
@@ -71,18 +75,19 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		pk.Filters[i].Filter = strings.Clone(pk.Filters[i].Filter)
 	}
 	if p.lab {
-		return a.subscribeLab(p, pk)
+		return a.subscribeLab(cl, p, pk)
 	}
 	after, unread := afterOf(pk.Properties.User)
 	p.reason = ""
 	subs := make([]pactwire.Subscription, 0, len(pk.Filters))
 	at := make([]int, 0, len(pk.Filters))
 	p.codes = make([]byte, len(pk.Filters))
+	room := a.room(cl)
 	for i, f := range pk.Filters {
 		filter, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter)
 		switch {
 		case verdict == topics.SysFigures:
-			p.codes[i] = asTheLibrarySays
+			p.codes[i] = room.take(p, &pk.Filters[i])
 			continue
 		case verdict == topics.Malformed: // by the limits too, of which the session knows nothing
 			p.codes[i] = p.code(packets.ErrTopicFilterInvalid.Code)
@@ -114,14 +119,41 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 }
 
 // subscribeLab keeps filters that are deeper or longer than the limits away from the library's trie, whose work grows
-// with the square of the depth.
-func (a *ACL) subscribeLab(p *peer, pk packets.Packet) packets.Packet {
+// with the square of the depth, and those that are too many.
+func (a *ACL) subscribeLab(cl *mqtt.Client, p *peer, pk packets.Packet) packets.Packet {
+	p.codes = make([]byte, len(pk.Filters))
+	room := a.room(cl)
 	for i, f := range pk.Filters {
 		if _, verdict := p.topics.Subscribe(p.identity, a.lab, f.Filter); verdict != topics.Plain {
+			p.codes[i] = asTheLibrarySays
 			pk.Filters[i].Filter = nobody
+			continue
 		}
+		p.codes[i] = room.take(p, &pk.Filters[i])
 	}
 	return pk
+}
+
+// room is what is left of a connection's subscriptions with the library.
+type room struct {
+	held *mqtt.Subscriptions
+	left int
+}
+
+func (a *ACL) room(cl *mqtt.Client) *room {
+	return &room{cl.State.Subscriptions, a.most - cl.State.Subscriptions.Len()}
+}
+
+// take takes room for a filter. One for which there is none, and which is not held already, is kept from the library.
+func (r *room) take(p *peer, sub *packets.Subscription) byte {
+	if _, held := r.held.Get(sub.Filter); held {
+		return asTheLibrarySays
+	}
+	if r.left--; r.left >= 0 {
+		return asTheLibrarySays
+	}
+	sub.Filter = nobody
+	return p.code(packets.ErrQuotaExceeded.Code)
 }
 
 // afterOf reads the user property "after": where a stream is to start. What cannot be read is an error, since to start
@@ -177,7 +209,7 @@ func (*ACL) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 		return pk
 	}
 	p := peerOf(cl)
-	if p == nil || p.session == nil {
+	if p == nil {
 		return pk
 	}
 	pk.Properties.User = nil

@@ -67,7 +67,7 @@ func TestASubscriptionKeepsNothingOfItsPacket(t *testing.T) {
 		if err := pk.SubscribeDecode(body); err != nil {
 			t.Fatal(err)
 		}
-		kept := NewACL(true, time.Second).OnSubscribe(cl, pk).Filters
+		kept := NewACL(true, time.Second, 64).OnSubscribe(cl, pk).Filters
 		if lab && kept[0].Filter != filter || !lab && s.subs[0].Filter != filter {
 			t.Errorf("lab %v: %+v %+v", lab, kept, s.subs)
 		}

@@ -160,7 +160,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 	}, n.log, n.reg,
 		figures,
 		gate,
-		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout),
+		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout, l.Subscriptions),
 		commands,
 		hooks.NewPresence(who),
 		ends,

@@ -100,6 +100,45 @@ func TestLabIsPlainMQTT(t *testing.T) {
 }
 
 // Without lab.enabled the role means nothing.
+// Role lab is held to the same number of subscriptions, also over a reconnect, and an operator's $SYS is too.
+func TestTrapSixtyFifthSubscriptionOutsideTheProduct(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
+	for v, want := range map[byte]byte{4: 0x80, 5: 0x97} {
+		for _, o := range []opts{{user: "lara", roles: []string{"lab"}, id: "kept" + strconv.Itoa(int(v)), v: v, keep: true, props: prop32(propExpiry, 60)}, {user: "olga", roles: []string{"operator"}, v: v}} {
+			if v == 4 {
+				o.props = nil
+			}
+			prefix := "room/"
+			if o.user == "olga" {
+				prefix = "$SYS/broker/"
+			}
+			c := connect(t, s, o)
+			var filters []string
+			for i := range 70 {
+				filters = append(filters, prefix+strconv.Itoa(i))
+			}
+			for i, code := range c.sub(filters...) {
+				if exp := want; i < 64 && code > 1 || i >= 64 && code != exp {
+					t.Errorf("%s, version %d, filter %d: %#x", o.user, v, i, code)
+				}
+			}
+			if o.keep {
+				c.quit()
+				c = connect(t, s, o)
+			}
+			if got := c.sub(filters[3], filters[64]); got[0] > 1 || got[1] != want {
+				t.Errorf("%s, version %d, one that is there and one more: %#x", o.user, v, got)
+			}
+			c.unsub(filters[:2]...)
+			if got := c.sub(filters[64:67]...); got[0] > 1 || got[1] > 1 || got[2] != want {
+				t.Errorf("%s, version %d, two in the place of two: %#x", o.user, v, got)
+			}
+			c.quit()
+		}
+	}
+}
+
 func TestLabIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	s := testkit.Start(t, nil)

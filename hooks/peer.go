@@ -41,11 +41,14 @@ type Session interface {
 	AfterSuback()
 	// Unsubscribe returns one MQTT 5 reason code a filter.
 	Unsubscribe(filters []string) []byte
-	// Received notes the packet id of an inbound QoS 2 publish and reports whether it was there already.
+	// Received reports whether an inbound QoS 2 publish with this packet id was taken in already, so that it is to be
+	// acknowledged once more and not done again. It notes nothing: Ack does, when it says PUBREC without an error, and the
+	// client's PUBREL ends it.
 	Received(id uint16) bool
 	// Inbound is what a QoS 2 publish is committed with; nil when the session is not kept. It may wait for the store.
 	Inbound(ctx context.Context, id uint16) (*pactwire.Inbound, error)
-	// Forget takes back Received, for a publish that was refused.
+	// Forget ends what Received knows of a packet id, for a publish that is refused: a PUBREC with an error ends the exchange,
+	// and so does a connection that is cut; the client may use the id for another publish.
 	Forget(id uint16)
 	// Ack writes PUBACK (qos 1) or PUBREC (qos 2); code and reason are for MQTT 5 alone. Nothing for qos 0.
 	Ack(id uint16, qos, code byte, reason string)

@@ -2,8 +2,10 @@ package security_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,37 @@ func TestOverTheRateIsSlowed(t *testing.T) {
 	}
 	if n := len(s.Activities("alice", p)) - base; n != 2*each+1 {
 		t.Errorf("%d activities", n)
+	}
+}
+
+// A flood is held back by TCP and not cut off: its sender can write no more, and has lost nothing but time.
+func TestAFloodIsHeldBack(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"limits.commands_per_second": "5", "limits.commands_burst": "5"})
+	topic := "pacts/" + string(s.NewPact("alice", "bob").ID) + "/messages"
+	const enough = 64 << 20 // more than the kernel takes for two sockets
+	for _, v := range []byte{4, 5} {
+		a := connect(t, s, opts{user: "alice", v: v})
+		packet := a.publishBytes(0, 0, topic, strings.Repeat("x", 60<<10)) // refused, and a command all the same
+		sent, held := 0, false
+		for sent < enough && !held {
+			if err := a.nc.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := a.nc.Write(packet)
+			held = errors.Is(err, os.ErrDeadlineExceeded)
+			if sent += n; err != nil && !held {
+				t.Fatalf("version %d: after %d bytes: %v", v, sent, err)
+			}
+		}
+		if !held || a.isEnded() || len(a.of(disconnect)) > 0 {
+			t.Errorf("version %d: %d bytes went out, held back: %v, ended: %v", v, sent, held, a.isEnded())
+		}
+		a.drop()
+	}
+	start := time.Now()
+	if ack := connect(t, s, opts{user: "bob", v: 5}).pub(topic, `{"message":"and I?"}`); ack.code != 0 || time.Since(start) > 5*time.Second {
+		t.Errorf("bob: PUBACK %#x after %v", ack.code, time.Since(start))
 	}
 }
 

@@ -81,6 +81,8 @@ type HistoryPage struct {
 	Items   []json.RawMessage `json:"items"` // never null
 	HeadSeq Seq               `json:"headSeq"`
 	HasMore bool              `json:"hasMore"`
+	// LeftOut are the numbers of those that are larger than the asker's Maximum Packet Size.
+	LeftOut []Seq `json:"leftOut,omitempty"`
 }
 
 // FeedReset is the data of SERVER:FEED_RESET: what lies before FromSeq is no longer kept.

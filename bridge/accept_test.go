@@ -403,8 +403,8 @@ func TestHistoryIsSplitToFitThePacket(t *testing.T) {
 	}
 }
 
-// TestHistoryIsSplitToFitTheAsker: a part that is over a client's Maximum Packet Size would never arrive. One activity that alone is
-// over it is left out.
+// TestHistoryIsSplitToFitTheAsker: a part that is over a client's Maximum Packet Size would never arrive. Of one activity that alone is
+// over it, the number is told.
 func TestHistoryIsSplitToFitTheAsker(t *testing.T) {
 	n := openNode(t, filepath.Join(t.TempDir(), "p.db"), nil, bridge.Config{})
 	defer n.close(t)
@@ -430,19 +430,20 @@ func TestHistoryIsSplitToFitTheAsker(t *testing.T) {
 	n.told.until(t, "all parts", func() bool {
 		n.told.mu.Lock()
 		defer n.told.mu.Unlock()
-		items := 0
+		items, leftOut := 0, []pactwire.Seq(nil)
 		for _, e := range n.told.direct {
 			var page pactwire.HistoryPage
 			if err := json.Unmarshal(e.Data, &page); err != nil || e.Type != pactwire.EventPactHistory {
 				t.Fatalf("%s: %v", e.Type, err)
 			}
 			items += len(page.Items)
-			if page.HasMore != (items < 21) {
+			leftOut = append(leftOut, page.LeftOut...)
+			if page.HasMore != (items+len(leftOut) < 22) {
 				t.Fatalf("hasMore %v after %d items", page.HasMore, items)
 			}
 		}
 		parts = len(n.told.direct)
-		return items == 21
+		return items == 21 && slices.Equal(leftOut, []pactwire.Seq{13})
 	})
 	for _, size := range n.told.sizes {
 		if size+len(topic)+len(correlation)+100 > most {
@@ -456,5 +457,33 @@ func TestHistoryIsSplitToFitTheAsker(t *testing.T) {
 		if about != p.ID {
 			t.Errorf("an answer about %q: who leaves the pact would still get it", about)
 		}
+	}
+	// Nothing but numbers fit, of 22 activities in as many parts as it takes.
+	n.told.forget()
+	ask.Answer.MaxPacket = 1500 - 800
+	if err := n.accept(t, ask); err != nil {
+		t.Fatal(err)
+	}
+	n.told.until(t, "the numbers", func() bool {
+		n.told.mu.Lock()
+		defer n.told.mu.Unlock()
+		var leftOut []pactwire.Seq
+		for _, e := range n.told.direct {
+			var page pactwire.HistoryPage
+			if err := json.Unmarshal(e.Data, &page); err != nil || len(page.Items) > 0 {
+				t.Fatalf("%s: %v", e.Data, err)
+			}
+			leftOut = append(leftOut, page.LeftOut...)
+		}
+		return len(leftOut) == 22 && leftOut[0] == 1 && leftOut[21] == 22
+	})
+	for _, size := range n.told.sizes {
+		if size+len(topic)+len(correlation)+100 > ask.Answer.MaxPacket {
+			t.Errorf("a part of %d bytes", size)
+		}
+	}
+	ask.Answer.MaxPacket = 500
+	if err := n.accept(t, ask); pactwire.AsError(err).Field != "maximumPacketSize" {
+		t.Errorf("with room for nothing: %v", err)
 	}
 }

@@ -70,6 +70,13 @@ func newTold() *told {
 	return &told{entries: map[pactwire.Stream][]pactwire.Entry{}, states: map[pactwire.PactID]int{}, lists: map[pactwire.UserID]int{}, changed: make(chan struct{}, 1)}
 }
 
+// forget drops the answers that were told so far.
+func (p *told) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.direct, p.sizes, p.about = nil, nil, nil
+}
+
 func (p *told) Publish(e pactwire.Entry) {
 	p.mu.Lock()
 	p.entries[e.Stream] = append(p.entries[e.Stream], e)

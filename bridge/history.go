@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -21,6 +20,10 @@ const (
 func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack func(error)) error {
 	if err := b.mayRead(ctx, cmd.Sender, cmd.Pact); err != nil {
 		return err
+	}
+	if b.roomFor(cmd, cmd.Pact) < costOfSeq {
+		return pactwire.FieldErrorf("maximumPacketSize", "your Maximum Packet Size leaves no room for an answer, beside where it goes and its Correlation Data; "+
+			"raise it, or read GET /v1/pacts/%s/activities", cmd.Pact)
 	}
 	select {
 	case b.reads <- struct{}{}:
@@ -43,24 +46,53 @@ func (b *Bridge) acceptHistory(ctx context.Context, cmd *pactwire.Command, ack f
 	return err
 }
 
-// sendHistory sends a page in as many answers as the packet limits ask for, the server's and the asker's. An item that alone is too
-// large for the asker is left out, as it is from the live feed.
+// sendHistory sends a page in as many answers as the packet limits ask for, the server's and the asker's.
 func (b *Bridge) sendHistory(cmd *pactwire.Command, page pactwire.HistoryPage) {
 	room := b.roomFor(cmd, page.PactID)
-	rest := slices.DeleteFunc(page.Items, func(item json.RawMessage) bool { return len(item) > room })
-	for {
-		n, size := 0, 0
-		for n < len(rest) && (n == 0 || size+len(rest[n]) <= room) {
-			size += len(rest[n]) + 1
-			n++
-		}
-		part := pactwire.HistoryPage{PactID: page.PactID, Items: rest[:n], HeadSeq: page.HeadSeq,
-			HasMore: page.HasMore || n < len(rest)}
+	for rest := page.Items; ; {
+		part := pactwire.HistoryPage{PactID: page.PactID, Items: []json.RawMessage{}, HeadSeq: page.HeadSeq}
+		rest = fill(&part, rest, room)
+		part.HasMore = page.HasMore || len(rest) > 0
 		b.tell(cmd, cmd.Pact, pactwire.EventPactHistory, part)
-		if rest = rest[n:]; len(rest) == 0 {
+		if len(rest) == 0 {
 			return
 		}
 	}
+}
+
+// fill puts as much into a part as there is room for, at least one, and returns the rest. Of an item that alone is too large for the
+// asker, as it is in the live feed too, only the number goes in: who pages on from what they have would else ask for it again and again.
+func fill(part *pactwire.HistoryPage, items []json.RawMessage, room int) (rest []json.RawMessage) {
+	size := 0
+	for i, item := range items {
+		large := len(item) > room
+		cost := len(item)
+		if large {
+			cost = costOfSeq
+		}
+		if i > 0 && size+cost > room {
+			return items[i:]
+		}
+		size += cost + 1
+		if large {
+			part.LeftOut = append(part.LeftOut, seqOf(item))
+		} else {
+			part.Items = append(part.Items, item)
+		}
+	}
+	return nil
+}
+
+// costOfSeq is how long a number is at most, with the name of the list.
+const costOfSeq = len(`,"leftOut":[9223372036854775807]`)
+
+// seqOf is the number of an activity that is stored.
+func seqOf(item json.RawMessage) pactwire.Seq {
+	var a struct {
+		Seq pactwire.Seq `json:"seq"`
+	}
+	_ = json.Unmarshal(item, &a) // we wrote it
+	return a.Seq
 }
 
 // aroundPage is what an answer has beside its items, its event and what is named, at most: the names and numbers of the page (100

@@ -316,35 +316,65 @@ func (m *Membership) record(ctx context.Context, pacts []pactwire.Pact, read rea
 }
 
 // find reads one pact of a remote service that is not known, and makes it known. Nil is no such pact.
-func (m *Membership) find(ctx context.Context, p pactwire.PactID) (*pactwire.Pact, error) {
+func (m *Membership) find(ctx context.Context, q question) (*pactwire.Pact, error) {
 	m.mu.RLock()
-	at, absent := m.absent[p]
+	at, absent := m.absent[q]
 	m.mu.RUnlock()
 	if absent && time.Since(at) < absentFor {
 		return nil, nil
 	}
-	found, err, _ := m.looks.Do(string(p), func() (any, error) {
-		read := m.begin()
-		pact, err := m.Look(context.WithoutCancel(ctx), p)
-		if err != nil {
-			return nil, err
-		}
+	told := m.watch(q.pact)
+	read := m.begin()
+	pact, err := m.Look(ctx, q.pact)
+	if err == nil {
+		m.unwatch(q.pact, told)
 		m.record(ctx, []pactwire.Pact{pact}, read)
 		return &pact, nil
-	})
-	if err == nil {
-		return found.(*pactwire.Pact), nil
 	}
 	if e := pactwire.AsError(err); e.Code == pactwire.Unavailable || e.Code == pactwire.Internal {
+		m.unwatch(q.pact, told)
 		return nil, &pactwire.Error{Code: pactwire.Unavailable, Message: errStale.Message, Cause: err}
 	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watchedBy(q.pact, told)
+	switch v := m.known[q.pact]; {
+	case v != nil:
+		return v.pact, nil // made while it was asked for
+	case *told:
+		return nil, nil
+	}
 	if len(m.absent) >= absentPacts {
 		clear(m.absent)
 	}
-	m.absent[p] = time.Now()
-	m.mu.Unlock()
+	m.absent[q] = read.at
 	return nil, nil
+}
+
+// Listed says that the habits-service has just shown these pacts to u. What is news of that is read, so that it takes effect for the
+// connections of u at once; who has none is read anew with the next.
+func (b *Bridge) Listed(ctx context.Context, u pactwire.UserID, pacts []pactwire.Pact) {
+	for _, p := range b.members.unheard(u, pacts) {
+		if err := b.Refresh(ctx, p); err != nil {
+			b.log.Debug("read a listed pact", "pact", p, "error", err)
+		}
+	}
+}
+
+// unheard are those that u may read, and is not known to.
+func (m *Membership) unheard(u pactwire.UserID, pacts []pactwire.Pact) (news []pactwire.PactID) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	h := m.users[u]
+	if h == nil {
+		return nil
+	}
+	for i := range pacts {
+		if _, known := h.pacts[pacts[i].ID]; !known && pacts[i].CanRead(u, time.Now()) {
+			news = append(news, pacts[i].ID)
+		}
+	}
+	return news
 }
 
 // Look reads one pact from the habits-service.

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/pactwire/pactwire"
 )
 
@@ -25,9 +23,9 @@ type MembershipConfig struct {
 
 // Bounds of what is remembered besides those who are held.
 const (
-	idleUsers   = 10_000           // released and still known, so that who comes back costs no read; then any one goes
-	absentPacts = 10_000           // of a remote service, that it does not know; then all are forgotten
-	absentFor   = 10 * time.Second // it may know them by then
+	idleUsers   = 10_000      // released and still known, so that who comes back costs no read; then any one goes
+	absentPacts = 10_000      // of a remote service, that it did not know, each by who asked; then all are forgotten
+	absentFor   = time.Second // it may know them by then
 )
 
 // Membership is the view of who may do what, in memory: the one place that permission is decided by. It knows the pacts of
@@ -44,7 +42,6 @@ type Membership struct {
 	want  chan struct{} // of size 1: someone waits to be loaded
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
-	looks singleflight.Group
 
 	readings atomic.Uint64 // of a remote service, begun so far
 
@@ -54,9 +51,15 @@ type Membership struct {
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view
 	waiting map[pactwire.UserID]*loading
-	watched map[pactwire.PactID][]*bool   // being read again, and whether it was learned meanwhile; one a reader
-	absent  map[pactwire.PactID]time.Time // when a remote service said that there is no such pact
+	watched map[pactwire.PactID][]*bool // being read again, and whether it was learned meanwhile; one a reader
+	absent  map[question]time.Time      // when a remote service was asked, and said that there is no such pact
 	saw     func(ctx context.Context, pacts []pactwire.Pact, read reading) error
+}
+
+// question is what a person asks of a pact. What one is told is no answer to another, who may know better.
+type question struct {
+	user pactwire.UserID
+	pact pactwire.PactID
 }
 
 // view is a pact as it is known. The pact is never changed, but replaced.
@@ -83,7 +86,7 @@ func NewMembership(cfg MembershipConfig, habits Habits, store Store, log *slog.L
 	m := &Membership{cfg: cfg, pacts: habits.PactsOf, one: habits.Pact, since: store.JoinedAt, log: log,
 		want: make(chan struct{}, 1), users: make(map[pactwire.UserID]*holding), idle: make(map[pactwire.UserID]struct{}),
 		known: make(map[pactwire.PactID]*view), waiting: make(map[pactwire.UserID]*loading),
-		watched: make(map[pactwire.PactID][]*bool), absent: make(map[pactwire.PactID]time.Time)}
+		watched: make(map[pactwire.PactID][]*bool), absent: make(map[question]time.Time)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
 	if !cfg.Remote {
@@ -177,7 +180,6 @@ func (m *Membership) learn(p pactwire.Pact, pub Publisher) {
 // take takes a pact, and lists what that means for whom. Under m.mu.
 func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	now := time.Now()
-	delete(m.absent, p.ID)
 	v := m.known[p.ID]
 	if v == nil {
 		v = &view{}
@@ -186,6 +188,7 @@ func (m *Membership) take(p pactwire.Pact) (changes []change) {
 	before := v.pact
 	v.pact = &p
 	for _, member := range p.Members {
+		delete(m.absent, question{member.UserID, p.ID})
 		if l := m.waiting[member.UserID]; l != nil {
 			l.dirty = true
 		}
@@ -360,7 +363,7 @@ func (m *Membership) CanCommand(ctx context.Context, u pactwire.UserID, p pactwi
 		return errStale
 	}
 	if pact == nil && m.cfg.Remote {
-		fetched, err := m.find(ctx, p)
+		fetched, err := m.find(ctx, question{u, p})
 		if err != nil {
 			return err
 		}

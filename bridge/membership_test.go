@@ -165,6 +165,74 @@ func TestPactJoinedElsewhereIsFoundAtTheFirstCommand(t *testing.T) {
 	})
 }
 
+// TestANewPactIsFoundThoughItWasAskedForBefore: by somebody else, by the member a second ago, or by the member in the moment in which it was made.
+func TestANewPactIsFoundThoughItWasAskedForBefore(t *testing.T) {
+	s := newScript()
+	made := func() { s.set(func() { s.pacts["p1"] = activePact("p1", "g1", alice, bob) }) }
+	ask := func(t *testing.T, n *node, who pactwire.Identity) string {
+		return string(pactwire.CodeOf(n.accept(t, done(who, "p1", "", ""))))
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, n *node) []string
+		want []string
+	}{
+		{"by somebody else", func(t *testing.T, n *node) []string {
+			first := ask(t, n, carol)
+			made()
+			return []string{first, ask(t, n, alice)}
+		}, []string{"denied", ""}},
+		{"a second ago", func(t *testing.T, n *node) []string {
+			first := ask(t, n, alice)
+			made()
+			wait(time.Second)
+			return []string{first, ask(t, n, alice)}
+		}, []string{"denied", ""}},
+		{"told of meanwhile", func(t *testing.T, n *node) []string {
+			s.set(func() {
+				s.onRead = func() {
+					made()
+					if err := n.bridge.Refresh(t.Context(), "p1"); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			return []string{ask(t, n, alice), ask(t, n, alice)}
+		}, []string{"", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.set(func() { clear(s.pacts) })
+			inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+				n.hold(t, alice, bob, carol)
+				if got := tt.do(t, n); !slices.Equal(got, tt.want) {
+					t.Errorf("%q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestAListedPactIsKnownAtOnce: who is shown a pact of theirs may use it, and their wildcards take it in.
+func TestAListedPactIsKnownAtOnce(t *testing.T) {
+	s := newScript(activePact("old", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, alice)
+		list := []pactwire.Pact{activePact("old", "g1", alice, bob), activePact("p1", "g1", alice, bob), activePact("others", "g1", carol, bob)}
+		s.set(func() { s.pacts["p1"] = list[1] })
+		reads := s.readCount()
+		for range 3 {
+			n.bridge.Listed(t.Context(), "alice", list)
+			n.bridge.Listed(t.Context(), "carol", list) // who is not here
+		}
+		if !n.members.CanRead("alice", "p1") {
+			t.Error("the new pact is not known")
+		}
+		if got := s.readCount() - reads; got != 1 {
+			t.Errorf("%d reads", got)
+		}
+	})
+}
+
 // TestAnOldReadingDoesNotOverruleANewerOne: of two readings the one that began later counts, whichever is recorded first.
 func TestAnOldReadingDoesNotOverruleANewerOne(t *testing.T) {
 	before, after := activePact("p1", "g1", alice, bob), activePact("p1", "g1", alice, bob, carol)

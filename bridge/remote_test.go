@@ -35,7 +35,8 @@ type script struct {
 	mu       sync.Mutex
 	pacts    map[pactwire.PactID]pactwire.Pact
 	answer   func(ctx context.Context, req pactwire.CheckinRequest) error
-	down     bool // for reads
+	down     bool   // for reads
+	onRead   func() // called when a pact has been read, before the reader gets it
 	calls    []call
 	reads    int
 	underway map[pactwire.UserID]int
@@ -82,6 +83,11 @@ func (s *script) Checkin(ctx context.Context, tx bridge.Tx, req pactwire.Checkin
 
 func (s *script) Pact(_ context.Context, id pactwire.PactID) (pactwire.Pact, error) {
 	s.mu.Lock()
+	onRead := s.onRead
+	s.onRead = nil
+	if onRead != nil {
+		defer onRead()
+	}
 	defer s.mu.Unlock()
 	if id != bridge.NobodysPact {
 		s.reads++

@@ -219,6 +219,20 @@ func (w watched) CreatePact(ctx context.Context, id pactwire.Identity, in pactwi
 	return w.saw(ctx, p, err)
 }
 
+func (w watched) Pacts(ctx context.Context, id pactwire.Identity, status string) ([]pactwire.Pact, error) {
+	list, err := w.Forwarder.Pacts(ctx, id, status)
+	w.bridge.Listed(ctx, id.UserID, list)
+	return list, err
+}
+
+func (w watched) Pact(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) (pactwire.Pact, error) {
+	p, err := w.Forwarder.Pact(ctx, id, pact)
+	if err == nil {
+		w.bridge.Listed(ctx, id.UserID, []pactwire.Pact{p})
+	}
+	return p, err
+}
+
 func (w watched) Invite(ctx context.Context, id pactwire.Identity, pact pactwire.PactID, users []pactwire.UserID) (pactwire.Pact, error) {
 	p, err := w.Forwarder.Invite(ctx, id, pact, users)
 	return w.saw(ctx, p, err)

@@ -82,3 +82,21 @@ func TestProfileIsForwarded(t *testing.T) {
 		t.Errorf("zones differ now: %+v", me)
 	}
 }
+
+// TestAListedPactFlowsInAtOnce: a pact that was made at the habits-service, which tells of nothing by itself, is known from when its
+// member is shown it, alone or in the list.
+func TestAListedPactFlowsInAtOnce(t *testing.T) {
+	service := testkit.StartHabits(t, map[string]string{"habits.secret": secret, "log.level": "warn"})
+	s := testkit.Start(t, map[string]string{
+		"habits.mode": "http", "habits.url": "http://" + service.HTTP, "habits.secret": secret, "log.level": "warn",
+	})
+	sub := s.Subscribe("alice", "5", []string{"pacts/+/state"})
+	for _, path := range []string{"/v1/pacts", "/v1/pacts/"} {
+		p := service.NewPact("alice", "bob")
+		if path != "/v1/pacts" {
+			path += string(p.ID)
+		}
+		s.Must("alice", http.MethodGet, path, nil, nil)
+		sub.Wait(1, string(p.ID)+"/state")
+	}
+}

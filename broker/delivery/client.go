@@ -48,6 +48,7 @@ type Client struct {
 	waits    []waiting       // answers and QoS 0 events that wait, in order; within maxWaits and OutboundBytes
 	heavy    int             // bytes of the waits
 	snaps    []snapshot      // to be made and sent, newest state; one a subject
+	passed   past            // where QoS 0 filters begin
 	shown    []shown         // which presence was told, by pact and member; at most maxShown
 	welcomed []welcomed      // states that newcomers were told, until the next word of them; at most maxWelcomed
 	fresh    []topics.Filter // of the last Subscribe, whose snapshots are due after SUBACK
@@ -163,8 +164,8 @@ func (c *Client) offerWithoutCursor(e *entry) {
 		c.meet(e.Stream.Pact())
 		return
 	}
-	if !c.mayRead(e.Stream.Pact()) {
-		return // left while the entry was on its way here
+	if !c.mayRead(e.Stream.Pact()) || c.isPast(e) {
+		return // left while the entry was on its way here, or it has been there for longer than the filter
 	}
 	p := wire.Publish{QoS: qos, Topic: e.name, Identifiers: ids, Payload: e.Payload}
 	switch {

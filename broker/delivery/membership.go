@@ -48,6 +48,7 @@ func (c *Client) revoke(p pactwire.PactID) {
 		c.bury(cur)
 	}
 	c.snaps = slices.DeleteFunc(c.snaps, func(s snapshot) bool { return s.pact == p })
+	delete(c.passed, pactwire.ActivityOf(p))
 	c.shown = slices.DeleteFunc(c.shown, func(x shown) bool { return x.pact == p })
 	c.welcomed = slices.DeleteFunc(c.welcomed, func(w welcomed) bool { return w.pact == p })
 	c.waits = slices.DeleteFunc(c.waits, func(m waiting) bool {
@@ -80,9 +81,13 @@ func (c *Client) welcome(m pactwire.Membership) {
 		if !s.filter.AllPacts() {
 			continue
 		}
-		if cur == nil && s.QoS > 0 && s.filter.Has(topics.ActivityKind) {
+		switch {
+		case cur != nil || !s.filter.Has(topics.ActivityKind):
+		case s.QoS > 0:
 			cur = c.arriving(wanted{stream, before(m.JoinedAt)})
 			c.cursors = append(c.cursors, cur)
+		case c.hub.shared != nil:
+			c.pass(stream, max(c.passed[stream], before(m.JoinedAt)))
 		}
 		for _, kind := range []topics.Kind{topics.StateKind, topics.PresenceKind} {
 			if s.filter.Has(kind) {

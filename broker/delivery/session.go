@@ -28,7 +28,7 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 			h.saver.park(c, session) // it was claimed, and what was not written yet is nowhere else
 			return false, err
 		}
-		c.restore(session, false)
+		c.placePassed(ctx, c.restore(session, false))
 		return true, nil
 	}
 	session, ok := h.saver.find(c.key)
@@ -99,8 +99,8 @@ func (c *Client) unheard(filters []string) (pacts []pactwire.PactID) {
 }
 
 // restore rebuilds filters and cursors through the permission check of today. The session is written again soon, as one
-// that stands, lest it expire while its connection is quiet.
-func (c *Client) restore(session pactwire.Session, stored bool) {
+// that stands, lest it expire while its connection is quiet. It returns the streams that are passed, see passBy.
+func (c *Client) restore(session pactwire.Session, stored bool) (passed []pactwire.Stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.kept, c.stored = true, stored
@@ -136,6 +136,7 @@ func (c *Client) restore(session pactwire.Session, stored bool) {
 	if c.expiry > 0 {
 		c.changed()
 	}
+	return c.passBy(nil)
 }
 
 // keepPlaces keeps the cursors of pacts that a wildcard takes in and the user may not read: they have left, or this node has
@@ -175,14 +176,17 @@ type wanted struct {
 }
 
 // streams lists the streams that the client's QoS 1 filters name now, each once.
-func (c *Client) streams() (list []wanted) {
+func (c *Client) streams() []wanted { return c.streamsBy(func(qos byte) bool { return qos > 0 }) }
+
+// streamsBy lists the streams that the client's filters of some QoS name now, each once.
+func (c *Client) streamsBy(of func(qos byte) bool) (list []wanted) {
 	if c.operator {
 		return nil
 	}
 	everything := false
 	for i := range c.subs {
 		f := &c.subs[i]
-		if f.QoS == 0 {
+		if !of(f.QoS) {
 			continue
 		}
 		if f.filter.AllPacts() {

@@ -39,13 +39,14 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 		codes[i] = c.subscribe(s, heard)
 	}
 	found, moved := c.follow(subs, codes)
+	passed := c.passBy(former)
 	same := len(moved) == 0 && len(found) == 0 && c.kept && slices.Equal(c.subs, former)
 	if slices.ContainsFunc(codes, granted) {
 		c.quiet = afterAck
 	}
 	c.mu.Unlock()
 
-	err := c.place(ctx, found, former)
+	err := c.place(ctx, found, passed, former)
 	if err == nil && !same && c.keeps() {
 		err = c.hub.saver.save(ctx, c)
 	}
@@ -54,6 +55,9 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	if err != nil {
 		c.hub.logger.Warn("subscribe", "user", c.key.User, "error", err)
 		c.undo(former, moved, codes)
+		for _, s := range passed {
+			delete(c.passed, s)
+		}
 	}
 	c.prune()
 	return codes
@@ -166,14 +170,16 @@ func (c *Client) follow(subs []pactwire.Subscription, codes []byte) (found []*cu
 }
 
 // place puts new cursors at the head of their streams. Entries that come meanwhile are seen in cur.head, since the cursors
-// are findable before the heads are read. Who had the stream with QoS 0 until now misses none of those.
-func (c *Client) place(ctx context.Context, found []*cursor, former []subscription) error {
+// are findable before the heads are read. Who had the stream with QoS 0 until now misses none of those. Of the streams that are
+// passed, the heads are read as well.
+func (c *Client) place(ctx context.Context, found []*cursor, passed []pactwire.Stream, former []subscription) error {
 	var bounds []pactwire.Bounds
-	if len(found) > 0 {
-		streams := make([]pactwire.Stream, len(found))
-		for i, cur := range found {
-			streams[i] = cur.stream
+	if len(found)+len(passed) > 0 {
+		streams := make([]pactwire.Stream, 0, len(found)+len(passed))
+		for _, cur := range found {
+			streams = append(streams, cur.stream)
 		}
+		streams = append(streams, passed...)
 		var err error
 		if bounds, err = c.hub.places.bounds(ctx, streams); err != nil {
 			return err
@@ -187,6 +193,9 @@ func (c *Client) place(ctx context.Context, found []*cursor, former []subscripti
 			at = min(at, before(cur.first))
 		}
 		cur.acked, cur.sent, cur.head, cur.state = at, at, max(cur.head, at), held
+	}
+	for i, s := range passed {
+		c.pass(s, bounds[len(found)+i].Head)
 	}
 	for i := range c.subs {
 		c.subs[i].unplaced = false

@@ -198,13 +198,17 @@ func (d *webhookData) date() (pactwire.LocalDate, bool) {
 // Where the service does not say when the check-in was written, the last to come is the last word.
 func (c *commit) upserted(cmd *pactwire.Command, res pactwire.CheckinResult, dated bool) error {
 	late := func(was pactwire.Checkin, known bool) bool {
-		return known && dated && res.Checkin.UpdatedAt.Std().Before(was.UpdatedAt.Std())
+		at, by := was.UpdatedAt.Std(), res.Checkin.UpdatedAt.Std()
+		if was.Status == pactwire.StatusDeleted { // times are kept in milliseconds, and nothing is made anew within one
+			at = at.Truncate(time.Millisecond).Add(time.Millisecond)
+		}
+		return known && dated && by.Before(at)
 	}
 	was, known, err := c.tx.SeenCheckinByID(res.Checkin.ID) // it may have been of another day
 	if err == nil && !known && dated {
 		var at time.Time
 		at, known, err = c.tx.Buried(res.Checkin.ID)
-		was.UpdatedAt = pactwire.Time(at)
+		was.UpdatedAt, was.Status = pactwire.Time(at), pactwire.StatusDeleted
 	}
 	if err != nil || late(was, known) {
 		return err

@@ -178,8 +178,11 @@ func TestADeletionThatComesFirstIsRemembered(t *testing.T) {
 		}{
 			{"checkin.deleted", map[string]any{"id": "c1"}, 0},
 			{"checkin.upserted", written("c1", 30*time.Second), 0},
+			{"checkin.upserted", written("c1", time.Minute), 0}, // in the same moment: it cannot have been made anew by then
+			{"checkin.upserted", written("c1", time.Minute+300*time.Microsecond), 0},
 			{"checkin.deleted", map[string]any{"id": "c2", "userId": "alice"}, 0},
 			{"checkin.upserted", written("c2", 40*time.Second), 0},
+			{"checkin.upserted", written("c2", time.Minute), 0},
 			{"checkin.deleted", map[string]any{"id": strings.Repeat("c", 9000)}, 0}, // no id of ours to remember
 			{"checkin.upserted", written("c1", 2*time.Minute), 1},                   // made anew
 		} {

@@ -412,3 +412,52 @@ func TestManyStandingSessions(t *testing.T) {
 		t.Errorf("%d of the dead node stand, and %d of the live one, %v", dead, live, err)
 	}
 }
+
+// TestAnEndAndALateWordOfOneCheckin: where one node is told of a deletion by id alone and another of the check-in itself, at the same
+// moment, one of them sees what the other has written.
+func TestAnEndAndALateWordOfOneCheckin(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	a, b := open(t, postgres.Config{URL: url, Node: "a"}), open(t, postgres.Config{URL: url, Node: "b"})
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	looked, bury := make(chan struct{}), make(chan struct{})
+	var looking sync.Once
+	ended, told := make(chan error, 1), make(chan error, 1)
+	go func() {
+		ended <- do(t.Context(), a, func(tx *postgres.Tx) error {
+			if _, known, err := tx.SeenCheckinByID("c1"); known || err != nil {
+				return fmt.Errorf("known %v, %w", known, err)
+			}
+			looking.Do(func() { close(looked) })
+			<-bury
+			return tx.Bury("c1", time.Now())
+		})
+	}()
+	<-looked
+	var gone bool
+	go func() {
+		told <- do(t.Context(), b, func(tx *postgres.Tx) error {
+			_, known, err := tx.SeenCheckinByID("c1")
+			if known || err != nil {
+				return fmt.Errorf("known %v, %w", known, err)
+			}
+			_, gone, err = tx.Buried("c1")
+			return err
+		})
+	}()
+	waits := func() bool {
+		var n int
+		if err := c.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n > 0 || len(told) > 0
+	}
+	testkit.Eventually(t, 10*time.Second, "the other waits, or is done", waits)
+	close(bury)
+	if err := errors.Join(<-ended, <-told); err != nil || !gone {
+		t.Errorf("the end is known: %v, %v", gone, err)
+	}
+}

@@ -231,6 +231,12 @@ func (t *Tx) SeenCheckinByID(id string) (pactwire.Checkin, bool, error) {
 	}
 	const sql = `SELECT checkin FROM seen_checkins WHERE uid = $1 AND uid <> ''`
 	c, ok, err := t.seenCheckin(sql, id)
+	if err == nil && !ok {
+		// That there is none has to stay so, for who writes of that id next: Bury, or SeenCheckin by what Buried says.
+		if _, err = t.exec(`SELECT pg_advisory_xact_lock(hashtextextended('check-in ' || $1, 0))`, id); err == nil {
+			c, ok, err = t.seenCheckin(sql, id)
+		}
+	}
 	if err != nil || !ok || t.heads[userName(c.UserID)] != nil {
 		return c, ok, err
 	}

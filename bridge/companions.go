@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -60,6 +61,8 @@ type Companions struct {
 	people *Discreet
 	bridge *Bridge
 	log    *slog.Logger
+
+	trouble trouble.Log
 
 	mu    sync.Mutex
 	there map[pactwire.UserID]struct{} // who was told to be there, by this node, of those with connections
@@ -141,7 +144,7 @@ func (c *Companions) Changed(ctx context.Context, p pactwire.Presence) {
 		c.mu.Lock()
 		delete(c.there, p.UserID) // nobody is to be told of them any more
 		c.mu.Unlock()
-		c.complain(err, p.UserID)
+		c.complain(err)
 		return
 	}
 	viewers := make([]pactwire.UserID, len(list))
@@ -150,18 +153,19 @@ func (c *Companions) Changed(ctx context.Context, p pactwire.Presence) {
 	}
 	hide, err := c.seen.LastSeenVisibility(ctx, viewers)
 	if err != nil {
-		c.complain(err, p.UserID)
+		c.complain(err)
 		return
 	}
 	typ := c.change(p)
 	for _, v := range viewers {
 		raw, err := json.Marshal(active(p, hide[v]))
 		if err != nil {
-			c.complain(err, p.UserID)
+			c.complain(err)
 			return
 		}
 		c.bridge.say(v, pactwire.Event{Type: typ, Data: raw})
 	}
+	c.complain(nil)
 }
 
 // change names a change by what was told before.
@@ -189,7 +193,7 @@ func (c *Companions) Connected(ctx context.Context, a, b pactwire.Connection) {
 		viewer, other := pair[0].UserID, pair[1]
 		data, err := c.look(ctx, viewer, []pactwire.Connection{other})
 		if err != nil {
-			c.complain(err, viewer)
+			c.complain(err)
 			return
 		}
 		if data.ActiveUsers[0].IsOnline {
@@ -199,17 +203,15 @@ func (c *Companions) Connected(ctx context.Context, a, b pactwire.Connection) {
 		}
 		e, err := activeEvent(pactwire.EventActiveAdded, data)
 		if err != nil {
-			c.complain(err, viewer)
+			c.complain(err)
 			return
 		}
 		c.bridge.say(viewer, e)
 	}
 }
 
-func (c *Companions) complain(err error, u pactwire.UserID) {
-	if err != nil {
-		c.log.Warn("connections not told of presence", "user", u, "error", err)
-	}
+func (c *Companions) complain(err error) {
+	c.trouble.Change(c.log, "connections cannot be told of people's presence", err)
 }
 
 // say sends an unlogged event to a person's inbox, on whichever node they are. It does not block.

@@ -104,8 +104,8 @@ func (m *Membership) read(ctx context.Context, size int) {
 			}
 			read := m.begin()
 			pacts, since, err := m.fetch(ctx, batch)
-			if err != nil && ctx.Err() == nil {
-				m.log.Warn("read pacts", "users", len(batch), "error", err)
+			if ctx.Err() == nil {
+				m.trouble.Change(m.log, "people's pacts cannot be read", err)
 			}
 			seen := m.fill(batch, pacts, since, read, err)
 			m.record(ctx, seen, read)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // MembershipConfig says how long what was read of a remote habits-service may be trusted.
@@ -38,6 +39,8 @@ type Membership struct {
 	one   func(ctx context.Context, id pactwire.PactID) (pactwire.Pact, error)
 	since func(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, error)
 	log   *slog.Logger
+
+	trouble trouble.Log
 
 	want  chan struct{} // of size 1: someone waits to be loaded
 	stop  context.CancelFunc

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -26,6 +27,8 @@ type API struct {
 	ports Ports
 	log   *slog.Logger
 	count *counters
+
+	trouble trouble.Log // of readiness
 }
 
 func newAPI(p Ports, log *slog.Logger, reg prometheus.Registerer) *API {

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	_ "embed"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/pactwire/pactwire"
@@ -35,14 +37,23 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request, _ pactwire.Identity)
 	if a.ports.Ready != nil {
 		h.Causes = append(h.Causes, a.ports.Ready()...)
 	}
+	var degraded, unavailable error
 	for _, c := range h.Causes {
-		switch {
-		case !c.Degraded:
-			h.Status, status = "unavailable", http.StatusServiceUnavailable
-		case h.Status == "ok":
-			h.Status = "degraded"
+		err := fmt.Errorf("%s: %s", c.Name, c.Error)
+		if c.Degraded {
+			degraded = errors.Join(degraded, err)
+		} else {
+			unavailable = errors.Join(unavailable, err)
 		}
 	}
+	switch {
+	case unavailable != nil:
+		h.Status, status = "unavailable", http.StatusServiceUnavailable
+	case degraded != nil:
+		h.Status = "degraded"
+	}
+	a.trouble.Change(a.log, "/readyz says that this node is unavailable", unavailable)
+	a.trouble.Change(a.log, "/readyz says that this node is degraded", degraded)
 	writeJSON(w, status, h)
 	return nil
 }

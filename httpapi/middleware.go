@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -99,7 +100,11 @@ func (a *API) record(pattern string, r *http.Request, rec *recorder, took time.D
 	}
 	a.count.requests.WithLabelValues(method, pattern, strconv.Itoa(status)).Inc()
 	a.count.seconds.WithLabelValues(pattern).Observe(took.Seconds())
-	a.log.LogAttrs(context.WithoutCancel(r.Context()), levelOf(status), "http request", attrs(method, pattern, status, rec.bytes, took)...)
+	level := levelOf(status)
+	if pattern == "/readyz" {
+		level = slog.LevelDebug // balancers ask all the time; what it says is logged when it changes
+	}
+	a.log.LogAttrs(context.WithoutCancel(r.Context()), level, "http request", attrs(method, pattern, status, rec.bytes, took)...)
 }
 
 // recorder remembers the status and length of an answer.

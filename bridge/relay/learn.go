@@ -80,6 +80,6 @@ func (r *Relay) readPacts(ctx context.Context) {
 		if err != nil && !pace.Pause(ctx, retryAfter) {
 			return
 		}
-		r.said.change(r.log, "pacts that another node has changed cannot be read", err)
+		r.trouble.Change(r.log, "nodes: pacts that another node has changed cannot be read", err)
 	}
 }

@@ -60,7 +60,7 @@ func (r *Relay) lookAtPacts(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.said.change(r.log, "changes of pacts cannot be looked for", err)
+	r.trouble.Change(r.log, "nodes: changes of pacts cannot be looked for", err)
 	if err != nil {
 		return
 	}
@@ -111,7 +111,9 @@ func (r *Relay) heads(ctx context.Context, streams []pactwire.Stream, patience b
 		return nil
 	}
 	r.lookAtPacts(ctx)
-	r.said.change(r.log, "the store cannot be asked what is new", err)
+	if len(streams) > 0 { // else nothing was asked
+		r.trouble.Change(r.log, "nodes: the store cannot be asked what is new", err)
+	}
 	if err != nil {
 		r.eager.Store(eagerLooks)
 		return nil
@@ -166,7 +168,7 @@ func (r *Relay) fillGaps(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.said.change(r.log, "entries of other nodes cannot be read", err)
+		r.trouble.Change(r.log, "nodes: entries of other nodes cannot be read", err)
 		for i, q := range reqs {
 			again := true
 			if err == nil {

@@ -96,9 +96,7 @@ func (r *Relay) letGo(ctx context.Context, from string, it *item) {
 		call, cancel := context.WithTimeout(ctx, yieldTime)
 		defer cancel()
 		err := r.hub.Yield(call, pactwire.SessionKey{User: it.user, ClientID: it.text})
-		if err != nil {
-			r.log.Warn("nodes: a session that another node wants was not saved in time", "user", it.user, "error", err)
-		}
+		r.trouble.Change(r.log, "nodes: a session that another node wants was not saved in time", err)
 		r.enqueue(item{kind: kindYielded, to: from, number: it.number, ok: err == nil})
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // Config of a Relay. Zero values mean the defaults.
@@ -70,7 +71,7 @@ type Relay struct {
 
 	strangers strangers
 	lapsed    chan []pactwire.NodeBeat
-	said      said
+	trouble   trouble.Log
 	suspects  []pactwire.Stream          // of poll: where something may be missing
 	mark      uint64                     // of poll: from where to ask for changed pacts
 	changes   map[pactwire.PactID]uint64 // of poll: the pacts' changes that were seen and may be listed again
@@ -109,7 +110,7 @@ func New(cfg Config, bus Bus, hub Hub, view View, store Log, shared Shared, log 
 	}
 	r := &Relay{cfg: cfg, bus: bus, hub: hub, view: view, store: store, shared: shared, log: log,
 		out: newQueue[item](queued), moved: newSet[pactwire.UserID](), arrived: newSet[pactwire.UserID](), came: newSet[pactwire.UserID](), fills: newSet[pactwire.Stream](), learn: newLessons(),
-		warned: make(map[string]uint64), look: make(chan struct{}, 1), met: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1), said: newSaid()}
+		warned: make(map[string]uint64), look: make(chan struct{}, 1), met: make(chan struct{}, 1), slots: make(chan struct{}, yields), lapsed: make(chan []pactwire.NodeBeat, 1)}
 	r.eager.Store(eagerLooks)
 	r.asks.waiting = make(map[uint64]chan bool)
 	r.metrics = newMetrics(reg, r)

@@ -28,10 +28,10 @@ func (r *Relay) send(ctx context.Context) {
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			r.leaveOut(batch)
-			r.said.change(r.log, "messages to other nodes cannot be sent", err)
+			r.trouble.Change(r.log, "nodes: messages to other nodes cannot be sent", err)
 			continue
 		}
-		r.said.change(r.log, "messages to other nodes cannot be sent", nil)
+		r.trouble.Change(r.log, "nodes: messages to other nodes cannot be sent", nil)
 	}
 }
 

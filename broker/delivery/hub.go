@@ -5,13 +5,13 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 	"github.com/pactwire/pactwire/topics"
 )
 
@@ -88,10 +88,10 @@ type Hub struct {
 	again    chan struct{} // of size 1: presence is to be told again
 	seats    seats
 	started  time.Time
-	shared   *shared      // nil on a single node
-	warned   atomic.Int64 // when a failing turn was last logged, in Unix seconds
-	buffers  sync.Pool    // of *[]byte
-	entries  sync.Pool    // of *fanout
+	shared   *shared // nil on a single node
+	trouble  trouble.Log
+	buffers  sync.Pool // of *[]byte
+	entries  sync.Pool // of *fanout
 
 	mu        sync.RWMutex
 	users     map[pactwire.UserID][]*Client // replaced, never changed in place

@@ -9,17 +9,19 @@ import (
 	"time"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // saver is the one writer of sessions, so that an older record never follows a newer one: moved cursors once a second,
 // subscriptions and ended connections at once, many in one call. It holds one record a session at most, of those that
 // ended since the last write that succeeded; who comes back finds them here.
 type saver struct {
-	store  SessionStore
-	logger *slog.Logger
-	every  time.Duration
-	now    chan struct{}            // of size 1: something is not to wait for the tick
-	lost   func([]pactwire.Session) // told which sessions belong to another node now
+	store   SessionStore
+	logger  *slog.Logger
+	trouble trouble.Log
+	every   time.Duration
+	now     chan struct{}            // of size 1: something is not to wait for the tick
+	lost    func([]pactwire.Session) // told which sessions belong to another node now
 
 	mu     sync.Mutex
 	moved  map[*Client]struct{} // changed since they were written
@@ -156,8 +158,8 @@ func (s *saver) run(ctx context.Context) {
 		case <-tick.C:
 			all = true
 		}
-		if err := s.flush(ctx, all); err != nil && ctx.Err() == nil {
-			s.logger.Warn("save sessions", "error", err)
+		if err := s.flush(ctx, all); ctx.Err() == nil {
+			s.trouble.Change(s.logger, "sessions cannot be saved; tried again each second", err)
 		}
 	}
 }

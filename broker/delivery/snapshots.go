@@ -368,10 +368,10 @@ func (h *Hub) sendStates(ctx context.Context) {
 		turn, cancel := context.WithTimeout(ctx, readTimeout)
 		states, err := h.statesOf(turn, due)
 		cancel()
+		if ctx.Err() == nil {
+			h.trouble.Change(h.logger, "states of pacts cannot be read; tried again each second", err)
+		}
 		if err != nil {
-			if ctx.Err() == nil {
-				h.logger.Warn("read states", "pacts", len(due), "error", err)
-			}
 			for _, p := range due {
 				h.states.mark(p) // once more, a second later
 			}

@@ -88,20 +88,12 @@ func (h *Hub) serve(ctx context.Context) {
 		shown := h.sendSnapshots(turn, batch)
 		read := h.catchUp(turn, batch, shown == nil)
 		cancel()
-		if err := errors.Join(shown, read); err != nil && ctx.Err() == nil {
-			h.warn(len(batch), err)
+		if ctx.Err() == nil {
+			h.trouble.Change(h.logger, "clients cannot be served from the log; tried again", errors.Join(shown, read))
 		}
 		for _, c := range batch {
 			c.endTurn(shown != nil || read != nil)
 		}
-	}
-}
-
-// warn logs a failing turn, at most once a second: with the database away there are many.
-func (h *Hub) warn(clients int, err error) {
-	now := time.Now().Unix()
-	if last := h.warned.Load(); last != now && h.warned.CompareAndSwap(last, now) {
-		h.logger.Warn("serve clients", "clients", clients, "error", err)
 	}
 }
 

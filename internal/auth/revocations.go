@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // RevocationStore keeps revocations. Its errors are Unavailable; what it has written is durable when it returns.
@@ -38,6 +39,8 @@ type Revocations struct {
 	every time.Duration // between looks at the store for what other nodes revoked; 0 = nobody else writes
 	log   *slog.Logger
 	now   func() time.Time
+
+	trouble trouble.Log
 
 	stop func()
 	task sync.WaitGroup
@@ -95,8 +98,8 @@ func (r *Revocations) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := r.Look(ctx); err != nil && ctx.Err() == nil {
-			r.log.Warn("look for what other nodes revoked", "error", err)
+		if err := r.Look(ctx); ctx.Err() == nil {
+			r.trouble.Change(r.log, "what other nodes revoked cannot be looked for", err)
 		}
 	}
 }

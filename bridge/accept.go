@@ -74,6 +74,7 @@ type outcome struct {
 	answer  *pactwire.Event
 	refusal *pactwire.Error
 	journal int64 // its number in the journal, while it waits for the habits-service
+	again   bool  // it was accepted before
 }
 
 // operation decides what can be decided without the store. All commands have one sender and are about one pact or person. On
@@ -271,7 +272,7 @@ type storedAnswer struct {
 func (op *operation) again(cmd *pactwire.Command, res *outcome, rec pactwire.CommandRecord) error {
 	op.repeats++
 	if rec.Answer == nil {
-		res.journal = rec.ID
+		res.journal, res.again = rec.ID, true
 		return nil
 	}
 	var first storedAnswer

@@ -59,7 +59,7 @@ func (b *Bridge) Do(ctx context.Context, cmds []pactwire.Command) ([]Result, err
 		if err == nil {
 			for i := range op.results {
 				if id := op.results[i].journal; id != 0 {
-					waiters[i] = b.worker.expect(id)
+					waiters[i] = b.worker.expect(id, op.results[i].again)
 				}
 			}
 			op.committed()

@@ -140,15 +140,17 @@ func (c *commit) settledAfter(cmd *pactwire.Command, res pactwire.CheckinResult,
 // waiter is an HTTP request that waits for the answer to a journalled command.
 type waiter struct {
 	answer  chan pactwire.Event // of size 1
+	again   bool                // the command had been accepted before
 	claimed bool                // the answer is being committed and goes to the waiter alone; under worker.mu
 }
 
 // expect notes, before its lane begins, that someone waits for the answer to a command.
-func (w *worker) expect(id int64) *waiter {
-	x := &waiter{answer: make(chan pactwire.Event, 1)}
+func (w *worker) expect(id int64, again bool) *waiter {
+	x := &waiter{answer: make(chan pactwire.Event, 1), again: again}
 	w.mu.Lock()
 	w.waiters[id] = append(w.waiters[id], x)
 	w.mu.Unlock()
+	nudge(w.awaited)
 	return x
 }
 
@@ -166,9 +168,25 @@ func (w *worker) deliver(id int64, e pactwire.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.waiters[id] {
-		x.answer <- e
+		if x.again {
+			x.answer <- w.duplicate(e)
+		} else {
+			x.answer <- e
+		}
 	}
 	delete(w.waiters, id)
+}
+
+// duplicate is an answer as who repeats a command gets it.
+func (w *worker) duplicate(e pactwire.Event) pactwire.Event {
+	data, err := asDuplicate(storedAnswer{e.Type, e.Data})
+	if err == nil {
+		e.Data, err = encode(data)
+	}
+	if err != nil {
+		w.b.log.Error("encode an answer", "type", e.Type, "error", err)
+	}
+	return e
 }
 
 // leave takes a waiter back, unless its answer is being committed.

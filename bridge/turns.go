@@ -18,6 +18,8 @@ type Turns interface {
 	RenewTurns(ctx context.Context, turns []int64, d time.Duration) (lost []int64, err error)
 	// EndTurns gives persons free. A turn that is lost already is passed over.
 	EndTurns(ctx context.Context, turns []int64) error
+	// Answered are those of the commands that have an answer.
+	Answered(ctx context.Context, commands []int64) ([]pactwire.CommandRecord, error)
 	// Unserved are persons with pending commands, accepted before a time, of whom nobody has the turn.
 	Unserved(ctx context.Context, before time.Time, limit int) ([]pactwire.UserID, error)
 }

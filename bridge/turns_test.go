@@ -24,6 +24,7 @@ type turns struct {
 	mu   sync.Mutex
 	next int64
 	held map[pactwire.UserID]turn
+	seen map[int64]pactwire.CommandRecord // that were pending; Answered finds them by their keys
 }
 
 type turn struct {
@@ -80,6 +81,42 @@ func (n *nodeTurns) EndTurns(_ context.Context, turns []int64) error {
 	return nil
 }
 
+func (n *nodeTurns) Answered(ctx context.Context, ids []int64) (out []pactwire.CommandRecord, err error) {
+	pending, err := n.db.PendingCommands(ctx, 0, 1000)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	for _, r := range pending {
+		n.seen[r.ID] = r
+	}
+	var asked []pactwire.CommandRecord
+	for _, id := range ids {
+		if r, ok := n.seen[id]; ok {
+			asked = append(asked, r)
+		}
+	}
+	n.mu.Unlock()
+	done := make(chan error, 1)
+	err = n.db.Submit(ctx, func(tx *sqlite.Tx) error {
+		out = nil
+		for _, r := range asked {
+			now, _, err := tx.Command(r.User, r.Key)
+			if err != nil {
+				return err
+			}
+			if now.Answer != nil {
+				out = append(out, now)
+			}
+		}
+		return nil
+	}, func(err error) { done <- err })
+	if err == nil {
+		err = <-done
+	}
+	return out, err
+}
+
 func (n *nodeTurns) Unserved(ctx context.Context, before time.Time, _ int) (out []pactwire.UserID, err error) {
 	recs, err := n.db.PendingCommands(ctx, 0, 1000)
 	n.mu.Lock()
@@ -105,7 +142,7 @@ func withTwoNodes(t *testing.T, path string, s *script, f func(t *testing.T, a, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := &turns{db: db, held: map[pactwire.UserID]turn{}}
+	shared := &turns{db: db, held: map[pactwire.UserID]turn{}, seen: map[int64]pactwire.CommandRecord{}}
 	of := [2]*nodeTurns{{turns: shared}, {turns: shared}}
 	a, b := scripted(t, db, s, bridge.Config{Shared: true, Turns: of[0]}), scripted(t, db, s, bridge.Config{Shared: true, Turns: of[1]})
 	defer func() {

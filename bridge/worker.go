@@ -36,6 +36,7 @@ type worker struct {
 	tasks    sync.WaitGroup
 	scans    chan struct{} // of size 1: there may be room for persons without a lane
 	tells    chan struct{} // of size 1: something was journalled
+	awaited  chan struct{} // of size 1: somebody waits for an answer
 	rests    int           // of the teller
 	retries  prometheus.Counter
 	pending  prometheus.Gauge
@@ -59,7 +60,7 @@ type lane struct {
 
 func newWorker(b *Bridge, reg prometheus.Registerer) *worker {
 	w := &worker{b: b, breaker: newBreaker(), calls: make(chan struct{}, callsAtOnce), lanesMax: b.cfg.Lanes,
-		scans: make(chan struct{}, 1), tells: make(chan struct{}, 1),
+		scans: make(chan struct{}, 1), tells: make(chan struct{}, 1), awaited: make(chan struct{}, 1),
 		lanes: make(map[pactwire.UserID]*lane), waiters: make(map[int64][]*waiter),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "pactwire_habits_retries_total",
 			Help: "Calls to the habits-service that failed and are made again."}),
@@ -87,6 +88,7 @@ func (w *worker) start(ctx context.Context) error {
 	w.pending.Add(float64(n))
 	if w.b.cfg.Turns != nil {
 		w.tasks.Go(w.keepTurns)
+		w.tasks.Go(w.findAnswers)
 	} else {
 		w.behind = true
 		w.tasks.Go(w.scan)

@@ -217,6 +217,34 @@ func TestStartSaysWhatIsWrongWithTheAddress(t *testing.T) {
 	}
 }
 
+// TestAnswersOfOneNodeAreFoundByAnother, and nothing of commands that have none.
+func TestAnswersOfOneNodeAreFoundByAnother(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	a, b := open(t, postgres.Config{URL: url, Node: "a"}), open(t, postgres.Config{URL: url, Node: "b"})
+	var ids []int64
+	err := do(t.Context(), a, func(tx *postgres.Tx) error {
+		ids = nil
+		for _, key := range []string{"k1", "k2"} {
+			id, err := tx.NextCommandID()
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+			if err := tx.PutCommand(pactwire.CommandRecord{ID: id, User: "alice", Key: key, Request: []byte("x"), AcceptedAt: time.Now()}); err != nil {
+				return err
+			}
+		}
+		return tx.FinishCommand(ids[1], []byte("done"), time.Now())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Answered(t.Context(), append(ids, 999))
+	if err != nil || len(got) != 1 || got[0].ID != ids[1] || got[0].User != "alice" || got[0].Key != "k2" || string(got[0].Answer) != "done" {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 // TestTurns: one node at a time has a person, for as long as it renews.
 func TestTurns(t *testing.T) {
 	url := testkit.Postgres(t).URL()

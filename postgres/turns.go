@@ -91,6 +91,12 @@ func (d *DB) EndTurns(ctx context.Context, turns []int64) error {
 	return readError("end turns", err)
 }
 
+// Answered are those of the commands that have an answer.
+func (d *DB) Answered(ctx context.Context, commands []int64) ([]pactwire.CommandRecord, error) {
+	return d.readCommands(ctx, "read answers", `SELECT n.name, `+commandColumns+` FROM commands c JOIN names n ON n.id = c.usr
+		WHERE c.id = ANY ($1) AND c.answer IS NOT NULL ORDER BY c.id`, commands)
+}
+
 // abandonTurns gives free what this node had when it was killed.
 func (d *DB) abandonTurns(ctx context.Context) error {
 	_, err := d.pool.Exec(ctx, `DELETE FROM turns WHERE node = $1`, d.cfg.Node)

@@ -36,6 +36,9 @@ type faithful interface {
 
 // publish delivers and retains a message.
 func (f *fanout) publish(pk packets.Packet) {
+	if pk.Expiry = 0; pk.Properties.MessageExpiryInterval > 0 { // the library sets a bound of its own, and would tell the receivers
+		pk.Expiry = pk.Created + int64(pk.Properties.MessageExpiryInterval)
+	}
 	base := pk.Copy(false)
 	if base.FixedHeader.Retain {
 		f.server.Topics.RetainMessage(pk.Copy(false))

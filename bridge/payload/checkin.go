@@ -49,7 +49,10 @@ func parseCheckins(p pactwire.PactID, c codec, payload []byte) ([]pactwire.Comma
 	if err != nil {
 		return nil, err
 	}
-	if len(items) == 0 || len(items) > pactwire.MaxBatch {
+	if len(items) == 0 {
+		return nil, pactwire.FieldErrorf("payload", "this batch is empty; put a check-in into it, or say done")
+	}
+	if len(items) > pactwire.MaxBatch {
 		return nil, pactwire.FieldErrorf("payload", "a batch holds 1 to %d check-ins, this one %d; send the rest in another", pactwire.MaxBatch, len(items))
 	}
 	cmds := make([]pactwire.Command, len(items))

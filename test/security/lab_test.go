@@ -100,6 +100,32 @@ func TestLabIsPlainMQTT(t *testing.T) {
 }
 
 // Without lab.enabled the role means nothing.
+// How long a message may wait is its sender's to say: who said nothing has said nothing to the receivers either.
+func TestLabMessagesHaveTheExpiryOfTheirSender(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, map[string]string{"lab.enabled": "true"})
+	c := connect(t, s, opts{user: "lara", roles: []string{"lab"}, v: 5})
+	c.mustSub("live/#")
+	for i, asked := range []uint32{0, 60, 1_000_000} {
+		var props [][]byte
+		if asked > 0 {
+			props = append(props, prop32(propMessageExpiry, asked))
+		}
+		name := strconv.Itoa(i)
+		c.pub("live/"+name, "x", props...)
+		c.raw(c.publishBytes(2|1, uint16(900+i), "kept/"+name, "x", props...))
+		c.answered(puback, uint16(900+i), "PUBACK")
+		c.mustSub("kept/" + name)
+		for _, topic := range []string{"live/" + name, "kept/" + name} {
+			m := c.wait(1, topic, func(p packet) bool { return p.topic == topic })[0]
+			got, _ := m.props[propMessageExpiry].(uint32)
+			if got > asked || got+5 < asked {
+				t.Errorf("%s: asked for %d, told %d", topic, asked, got)
+			}
+		}
+	}
+}
+
 // Role lab is held to the same number of subscriptions, also over a reconnect, and an operator's $SYS is too.
 func TestTrapSixtyFifthSubscriptionOutsideTheProduct(t *testing.T) {
 	t.Parallel()

@@ -211,6 +211,7 @@ func (a *Auth) admit(ctx context.Context, cl *mqtt.Client, conn Conn, pk packets
 		}
 	}
 	p.session, p.present = session, present
+	p.joins = autoJoin && !p.isDevice() && !id.Is(pactwire.RoleOperator)
 	p.slots = make(chan struct{}, maxUnanswered)
 	return p, nil
 }

@@ -69,6 +69,7 @@ type peer struct {
 	conn      Conn
 	session   Session // nil for lab
 	present   bool    // Session Present
+	joins     bool    // auto-join: it is subscribed without asking
 	lab       bool
 	aliases   *aliases // nil but for lab clients that take some
 	maxPacket int      // of the client; 0 = no limit

@@ -39,9 +39,10 @@ func (h *PresenceHook) OnSubscribed(cl *mqtt.Client, _ packets.Packet, _ []byte)
 	h.arrive(peerOf(cl))
 }
 
-// OnSessionEstablished implements mqtt.Hook: a session that brings its subscriptions along has subscribed already.
+// OnSessionEstablished implements mqtt.Hook: a session that brings its subscriptions along has subscribed already, and auto-join
+// subscribes now. It runs before Auth's, which lets the session speak, so that nobody is told first that they are away.
 func (h *PresenceHook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
-	if p := peerOf(cl); p != nil && p.present {
+	if p := peerOf(cl); p != nil && (p.present || p.joins) {
 		h.arrive(p)
 	}
 }

@@ -159,10 +159,10 @@ func (n *node) newBroker() (*broker.Server, error) {
 		Connects: n.limits.connects,
 	}, n.log, n.reg,
 		figures,
+		hooks.NewPresence(who), // before what lets a session speak
 		gate,
 		hooks.NewACL(cfg.Lab.Enabled, l.ConnectTimeout, l.Subscriptions),
 		commands,
-		hooks.NewPresence(who),
 		ends,
 	)
 	if err != nil {

@@ -21,6 +21,36 @@ func seen(c *client, p pactwire.PactID, u pactwire.UserID) (out []pactwire.Prese
 	return out
 }
 
+// Auto-join is a SUBSCRIBE, and so is a session that brings its filters along: who comes by either is there, and is so in their own
+// snapshot already.
+func TestWhoNeedsNotSubscribeIsThere(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	p := s.NewPact("alice", "bob").ID
+	bob := connect(t, s, opts{user: "bob", v: 5})
+	bob.mustSub("pacts/+/presence/+")
+	last := func(c *client) pactwire.Presence {
+		if got := seen(c, p, "alice"); len(got) > 0 {
+			return got[len(got)-1]
+		}
+		return pactwire.Presence{}
+	}
+	for _, how := range []struct {
+		name  string
+		props []byte
+	}{{"auto-join", join(prop32(propExpiry, 60), userProp("auto-join", "true"))}, {"resumed", prop32(propExpiry, 60)}} {
+		alice := connect(t, s, opts{user: "alice", id: "phone", v: 5, keep: true, props: how.props})
+		alice.wait(1, how.name+": her snapshot", func(m packet) bool { return m.topic == "pacts/"+string(p)+"/presence/alice" })
+		if first := seen(alice, p, "alice")[0]; !first.IsOnline {
+			t.Errorf("%s: she was told %+v of herself", how.name, first)
+		}
+		testkit.Eventually(t, limit, how.name+": she is there", func() bool { return last(bob).IsOnline })
+		alice.pub("users/alice/presence", "offline")
+		testkit.Eventually(t, limit, how.name+": she is gone", func() bool { return last(bob).Status == pactwire.PresenceOffline })
+		alice.quit()
+	}
+}
+
 func TestPromise6PresenceIsTrue(t *testing.T) {
 	t.Parallel()
 	const grace = 300 * time.Millisecond

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -251,5 +252,66 @@ func TestPauseEndsWithItsConnection(t *testing.T) {
 	c.send(packet(0x32, str("x"), u16(1), raw(0)))
 	if !<-waited {
 		t.Error("a pause on a connection that stands was cut short")
+	}
+}
+
+// TestWhoIsHeardOutHasBeenDealtWith: what has come is, not what may come yet, and nobody waits for long.
+func TestWhoIsHeardOutHasBeenDealtWith(t *testing.T) {
+	entered, hold := make(chan struct{}), make(chan struct{})
+	p := newPeer()
+	conns := make(chan *broker.Conn, 100)
+	s := start(t, broker.Config{TCP: "127.0.0.1:0", WS: "127.0.0.1:0"}, &open{
+		session:     func(cl *mqtt.Client) { connOf(cl).Bind(p) },
+		established: func(cl *mqtt.Client) { conns <- connOf(cl) },
+		publish:     func(*mqtt.Client, packets.Packet) error { close(entered); <-hold; return nil },
+	})
+	hear := func(c *broker.Conn, within time.Duration) {
+		t.Helper()
+		if begun := time.Now(); within == patience {
+			defer func() {
+				if time.Since(begun) >= within {
+					t.Error("heard out in vain")
+				}
+			}()
+		}
+		c.HearOut(within)
+	}
+	dials := map[string]func() *client{
+		"tcp": func() *client { return dial(t, s) },
+		"ws":  func() *client { return mustDialWeb(t, "ws://"+s.addr("ws")+"/mqtt") },
+	}
+	for name, dial := range dials {
+		c := dial().connect(5, name)
+		conn := <-conns
+		said := 0
+		for round := range 200 {
+			for range round % 7 {
+				c.send(raw(0x62, 2, 0, 1)) // PUBREL
+				said++
+			}
+			hear(conn, patience)
+			if got := strings.Count(p.heard(), "pubrel"); got != said {
+				t.Fatalf("%s: %d of %d were dealt with", name, got, said)
+			}
+		}
+		p.mu.Lock()
+		p.said = nil
+		p.mu.Unlock()
+		c.send(raw(0xE0, 0))
+		hear(conn, patience)
+		if len(p.closed) != 1 {
+			t.Errorf("%s: DISCONNECT is not dealt with", name)
+		}
+		_ = p.wait(t)
+	}
+	c := dials["tcp"]().connect(5, "busy")
+	conn := <-conns
+	c.send(packet(0x30, str("t"), raw(0)), raw(0xE0, 0))
+	<-entered
+	hear(conn, time.Millisecond)
+	close(hold)
+	hear(conn, patience)
+	if len(p.closed) != 1 {
+		t.Error("DISCONNECT is not dealt with")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"time"
 
 	"github.com/pactwire/pactwire/broker/frame"
 )
@@ -126,6 +127,20 @@ func (c *Conn) Pending() int { return int(c.sock.pending.Load()) }
 
 // OnDrained names what to call, on a goroutine of the connection's own, each time nothing waits for the kernel any more.
 func (c *Conn) OnDrained(f func()) { c.sock.onDrained(f) }
+
+// HearOut returns when all that the client has said by now has been dealt with, also a DISCONNECT, or after a time. It is for who ends
+// the connection next, and is not called on its reading goroutine.
+func (c *Conn) HearOut(within time.Duration) {
+	over := make(chan struct{})
+	c.OnGone(func() { close(over) })
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-c.sock.hearOut():
+	case <-over:
+	case <-late.C:
+	}
+}
 
 // Disconnect sends DISCONNECT with the reason, to who speaks MQTT 5 and has had its CONNACK, and closes.
 func (c *Conn) Disconnect(reason byte) { c.end(reason, nil) }

@@ -47,6 +47,8 @@ type sock struct {
 	cause   error
 	drained func()
 	over    chan struct{} // closed when the state is no longer open; nil while nobody waits for that
+
+	asked atomic.Pointer[chan struct{}] // closed once all that has come is dealt with; nil while nobody asks, set and taken under mu
 }
 
 type sockState uint8
@@ -308,7 +310,51 @@ func (s *sock) Read(p []byte) (int, error) {
 	if s.proxy != nil {
 		return s.proxy.Read(p)
 	}
-	return s.tcp.Read(p)
+	return s.receive(p)
+}
+
+// receive reads of the kernel. Whoever gets here has dealt with all that was read before.
+func (s *sock) receive(p []byte) (int, error) {
+	for {
+		if s.asked.Load() != nil && !s.answer() {
+			return 0, net.ErrClosed
+		}
+		n, err := s.tcp.Read(p)
+		if n > 0 || err == nil || s.asked.Load() == nil || !isTimeout(err) {
+			return n, err
+		}
+	}
+}
+
+// hearOut returns a channel that is closed when all that has come by now is dealt with, nil for a connection that is at its end anyway.
+// Afterwards the connection is to be closed: no deadline ends its reads any more.
+func (s *sock) hearOut() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if asked := s.asked.Load(); asked != nil {
+		return *asked
+	}
+	if s.state != sockOpen {
+		return nil
+	}
+	heard := make(chan struct{})
+	s.asked.Store(&heard)
+	_ = s.tcp.SetReadDeadline(longAgo) // who waits for more looks up
+	return heard
+}
+
+// answer tells who asked that nothing is left to be read, if that is so. It reports whether to go on reading.
+func (s *sock) answer() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != sockOpen {
+		return false
+	}
+	_ = s.tcp.SetReadDeadline(time.Time{})
+	if s.raw == nil || !unreadRaw(s.raw) {
+		close(*s.asked.Swap(nil))
+	}
+	return true
 }
 
 // arrived lifts the connect deadline.
@@ -371,6 +417,7 @@ type below struct {
 	s *sock
 }
 
+func (b below) Read(p []byte) (int, error)        { return b.s.receive(p) }
 func (b below) SetReadDeadline(t time.Time) error { return b.s.SetReadDeadline(t) }
 func (b below) SetDeadline(t time.Time) error     { return b.s.SetReadDeadline(t) }
 

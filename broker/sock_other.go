@@ -12,3 +12,4 @@ const canWriteRaw = false
 
 func writeRaw(syscall.RawConn, []byte) (int, error) { return 0, net.ErrClosed }
 func discardRaw(syscall.RawConn)                    {}
+func unreadRaw(syscall.RawConn) bool                { return false }

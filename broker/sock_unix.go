@@ -72,3 +72,19 @@ func discardRaw(raw syscall.RawConn) {
 	a.p, a.n, a.err = nil, 0, nil
 	attempts.Put(a)
 }
+
+// unreadRaw reports whether there is something to read: bytes, an end, or an error.
+func unreadRaw(raw syscall.RawConn) (unread bool) {
+	var b [1]byte
+	err := raw.Control(func(fd uintptr) {
+		for {
+			_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+			if errors.Is(err, syscall.EINTR) {
+				continue
+			}
+			unread = !errors.Is(err, syscall.EAGAIN)
+			return
+		}
+	})
+	return err != nil || unread
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -22,6 +23,7 @@ type wireEnd struct {
 	reason  byte
 	closed  bool
 	drained func()
+	last    func() // what is still on its way of what the client has said
 }
 
 func (e *wireEnd) Send(p []byte) error {
@@ -74,6 +76,12 @@ func (e *wireEnd) Disconnect(reason byte) {
 // aborted is what wireEnd notes as the reason of Abort.
 const aborted = 0xff
 
+func (e *wireEnd) HearOut(time.Duration) {
+	if e.last != nil {
+		e.last()
+	}
+}
+
 func (e *wireEnd) Abort() { e.Disconnect(aborted) }
 
 func (e *wireEnd) OnDrained(f func()) { e.drained = f }
@@ -118,17 +126,19 @@ type packet = packets.Packet
 // discard takes everything.
 type discard struct{}
 
-func (discard) Send([]byte) error { return nil }
-func (discard) Pending() int      { return 0 }
-func (discard) Disconnect(byte)   {}
-func (discard) Abort()            {}
-func (discard) OnDrained(func())  {}
+func (discard) Send([]byte) error     { return nil }
+func (discard) Pending() int          { return 0 }
+func (discard) Disconnect(byte)       {}
+func (discard) Abort()                {}
+func (discard) HearOut(time.Duration) {}
+func (discard) OnDrained(func())      {}
 
 // untouched is the transport of someone who has nothing to do with it.
 type untouched struct{ t *testing.T }
 
-func (u untouched) Send(p []byte) error { u.t.Errorf("sent %q", p); return nil }
-func (u untouched) Pending() int        { return 0 }
-func (u untouched) Disconnect(byte)     {}
-func (u untouched) Abort()              {}
-func (u untouched) OnDrained(func())    {}
+func (u untouched) Send(p []byte) error   { u.t.Errorf("sent %q", p); return nil }
+func (u untouched) Pending() int          { return 0 }
+func (u untouched) Disconnect(byte)       {}
+func (u untouched) Abort()                {}
+func (u untouched) HearOut(time.Duration) {}
+func (u untouched) OnDrained(func())      {}

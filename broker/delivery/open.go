@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -83,9 +84,7 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	defer func() { x.turn <- struct{}{} }()
 
 	if before := h.seats.holder(x); before != nil {
-		h.metrics.ended.WithLabelValues("taken_over").Inc()
-		before.tr.Disconnect(sessionTakenOver)
-		before.Detach()
+		before.giveWay()
 	}
 	c = &Client{hub: h, key: key, device: in.Identity.Device, tr: tr, operator: in.Identity.Is(pactwire.RoleOperator),
 		human:    in.Identity.Device == "" && in.Kind.Human(),
@@ -115,6 +114,26 @@ func (h *Hub) Open(ctx context.Context, in pactwire.Connecting, tr Transport) (c
 	}
 	tr.OnDrained(c.wake)
 	return c, present, nil
+}
+
+// lastWords is how long a connection that is taken over is heard out. The DISCONNECT by which its client left may be on its way through
+// another goroutine, and says for how long the session is kept.
+const lastWords = 250 * time.Millisecond
+
+// giveWay ends the connection for another one of the same session.
+func (c *Client) giveWay() {
+	c.tr.HearOut(lastWords)
+	if c.stands() {
+		c.hub.metrics.ended.WithLabelValues("taken_over").Inc()
+		c.tr.Disconnect(sessionTakenOver)
+	}
+	c.Detach()
+}
+
+func (c *Client) stands() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.detached
 }
 
 // letGo gives back what a client holds of membership.

@@ -86,7 +86,7 @@ type Witness interface {
 	Saw(u pactwire.UserID, of pactwire.Stream, seq pactwire.Seq)
 }
 
-// Transport is the connection under a client, as its owner sees it. Methods never block and may be called from any
+// Transport is the connection under a client, as its owner sees it. Methods never block, save HearOut, and may be called from any
 // goroutine.
 type Transport interface {
 	// Send writes whole packets. What the kernel does not take at once is copied and kept in order, up to the outbound
@@ -94,6 +94,8 @@ type Transport interface {
 	Send(p []byte) error
 	// Pending is how many bytes wait for the kernel.
 	Pending() int
+	// HearOut returns when all that the client has said by now has been dealt with, or after a time. Disconnect or Abort follows.
+	HearOut(within time.Duration)
 	// Disconnect sends DISCONNECT with the reason (MQTT 5 only) and closes the connection.
 	Disconnect(reason byte)
 	// Abort closes at once; what waits for the kernel is not sent.

@@ -92,9 +92,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func (h *Hub) Yield(ctx context.Context, key pactwire.SessionKey) error {
 	for _, c := range h.of(key.User) {
 		if c.key == key {
-			h.metrics.ended.WithLabelValues("taken_over").Inc()
-			c.tr.Disconnect(sessionTakenOver)
-			c.Detach()
+			c.giveWay()
 		}
 	}
 	return h.saver.settle(ctx)

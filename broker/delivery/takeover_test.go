@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/broker/delivery"
 )
 
 func TestTakeoverServesOneAtATime(t *testing.T) {
@@ -97,6 +98,37 @@ func TestTakeoverGoesOnWhereTheOldConnectionStood(t *testing.T) {
 		}
 		if got := firstEnd.take(); len(got) != 0 {
 			t.Errorf("the old connection received %v", got)
+		}
+	})
+}
+
+// TestLastWordsCountBeforeTheNextConnection: who left saying how long the session is to be kept finds it so, however fast they are back.
+func TestLastWordsCountBeforeTheNextConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		shared := delivery.New(delivery.Config{}, w, w, w, w, quietLog, nil)
+		defer stop(t, shared)
+		for name, take := range map[string]func() bool{
+			"here": func() bool {
+				_, _, present := connect(t, h, user("alice"))
+				return present
+			},
+			"by another node": func() bool {
+				if err := h.Yield(t.Context(), alicePhone); err != nil {
+					t.Fatal(err)
+				}
+				_, _, present := connect(t, shared, user("alice"))
+				return present
+			},
+		} {
+			leaving, end, _ := connect(t, h, user("alice"))
+			subscribe(t, leaving, 1, "users/alice/inbox")
+			end.last = func() { leaving.SetExpiry(0); leaving.Detach() }
+			if take() {
+				t.Errorf("%s: the session goes on that was to end", name)
+			}
 		}
 	})
 }

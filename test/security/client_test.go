@@ -321,14 +321,17 @@ func (c *client) ping() {
 // quit says DISCONNECT and waits for the end.
 func (c *client) quit() { c.quitWith(0) }
 
-// quitWith says DISCONNECT with properties of MQTT 5, and waits for the server to close: one that closed by itself and came back at
-// once could overtake its own word.
-func (c *client) quitWith(reason byte, props ...[]byte) {
+func (c *client) sayBye(reason byte, props ...[]byte) {
 	var body []byte
 	if len(props) > 0 {
 		body = append([]byte{reason}, withLength(join(props...))...)
 	}
 	c.raw(frame(disconnect<<4, body))
+}
+
+// quitWith says DISCONNECT with properties of MQTT 5, and waits for the server to close.
+func (c *client) quitWith(reason byte, props ...[]byte) {
+	c.sayBye(reason, props...)
 	testkit.Eventually(c.t, limit, "the server closes after DISCONNECT", c.isEnded)
 	c.nc.Close()
 	<-c.gone

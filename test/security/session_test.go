@@ -132,6 +132,21 @@ func TestResumeSendsUnackedAgain(t *testing.T) {
 	}
 }
 
+// TestDisconnectIsNotOvertaken by the next CONNECT of a client that waits for nothing.
+func TestDisconnectIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	for n := range 100 {
+		c, ack := try(t, s, kept(5))
+		if ack.present {
+			t.Fatalf("the session that was to end goes on, at the %dth return", n)
+		}
+		c.mustSub("users/bob/inbox")
+		c.sayBye(0, prop32(propExpiry, 0))
+		c.nc.Close()
+	}
+}
+
 func TestAfterUserProperty(t *testing.T) {
 	t.Parallel()
 	s := testkit.Start(t, nil)

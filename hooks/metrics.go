@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/mochi-mqtt/server/v2"
@@ -11,10 +12,13 @@ import (
 	"github.com/pactwire/pactwire/topics"
 )
 
-// Metrics is the hook that counts connections with a session; Commands counts what becomes of publishes through it.
+// Metrics is the hook that counts connections with a session, and what was refused with a CONNACK or SUBACK; Commands counts what
+// becomes of publishes through it.
 type Metrics struct {
 	mqtt.HookBase
 	counts   *commandCounts
+	connects *prometheus.CounterVec
+	filters  *prometheus.CounterVec
 	sessions atomic.Int64
 }
 
@@ -43,9 +47,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Publishes whose commands were committed and acknowledged, by kind."}, []string{"kind"}),
 		refusal: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pactwire_commands_refused_total",
 			Help: "Publishes that were refused, by error code."}, []string{"code"}),
-	}}
+	},
+		connects: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pactwire_connects_refused_total",
+			Help: "CONNECTs that were refused, by the code of the CONNACK."}, []string{"code"}),
+		filters: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pactwire_filters_refused_total",
+			Help: "Filters of SUBSCRIBEs that were refused, by the code in the SUBACK."}, []string{"code"}),
+	}
 	if reg != nil {
-		reg.MustRegister(m.counts.ok, m.counts.refusal, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.counts.ok, m.counts.refusal, m.connects, m.filters, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pactwire_connections_established", Help: "Connections whose CONNECT was accepted and that stand now."},
 			func() float64 { return float64(m.sessions.Load()) }))
 	}
@@ -57,7 +66,23 @@ func (*Metrics) ID() string { return "metrics" }
 
 // Provides implements mqtt.Hook.
 func (*Metrics) Provides(b byte) bool {
-	return b == mqtt.OnSessionEstablished || b == mqtt.OnDisconnect
+	return b == mqtt.OnSessionEstablished || b == mqtt.OnDisconnect || b == mqtt.OnPacketSent
+}
+
+// OnPacketSent implements mqtt.Hook: all refusals of CONNECT and SUBSCRIBE come by here, the library's own too.
+func (m *Metrics) OnPacketSent(_ *mqtt.Client, pk packets.Packet, _ []byte) {
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		if pk.ReasonCode != 0 {
+			m.connects.WithLabelValues(fmt.Sprintf("0x%02X", pk.ReasonCode)).Inc()
+		}
+	case packets.Suback:
+		for _, code := range pk.ReasonCodes {
+			if code >= packets.ErrUnspecifiedError.Code {
+				m.filters.WithLabelValues(fmt.Sprintf("0x%02X", code)).Inc()
+			}
+		}
+	}
 }
 
 // OnSessionEstablished implements mqtt.Hook.

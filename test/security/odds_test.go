@@ -116,6 +116,25 @@ func TestOverTheRateOverHTTPIsHeldThenRefused(t *testing.T) {
 	}
 }
 
+// Every refusal is counted under the code that its client was given.
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := testkit.Start(t, nil)
+	for _, v := range []byte{4, 5, 5} {
+		try(t, s, opts{user: "alice", v: v, token: "no.token.this"})
+	}
+	try(t, s, opts{user: "alice", v: 5, willTopic: "users/bob/presence", will: "away"})
+	c := connect(t, s, opts{user: "alice", v: 5})
+	c.sub("users/bob/inbox", "users/alice/inbox", "$share/g/pacts/#", "weather")
+	connect(t, s, opts{user: "alice", v: 4}).sub("users/bob/inbox")
+	for figure, want := range map[string]float64{
+		`pactwire_connects_refused_total{code="0x05"}`: 1, `pactwire_connects_refused_total{code="0x86"}`: 2, `pactwire_connects_refused_total{code="0x87"}`: 1,
+		`pactwire_filters_refused_total{code="0x87"}`: 2, `pactwire_filters_refused_total{code="0x9E"}`: 1, `pactwire_filters_refused_total{code="0x80"}`: 1,
+	} {
+		testkit.Eventually(t, limit, figure, func() bool { return s.Metric(figure) == want })
+	}
+}
+
 // TestWhoWantsNoReasonsGetsNone: a Reason String to a client that set Request Problem Information to 0 would be a protocol error of
 // ours (MQTT-3.1.2-29), which it has to answer by ending the connection.
 func TestWhoWantsNoReasonsGetsNone(t *testing.T) {

@@ -72,58 +72,12 @@ func (op *operation) journal(cmd *pactwire.Command, res *outcome) error {
 	return nil
 }
 
-// How far from now a check-in may lie, in days of the sender's own; see docs/guarantees.md.
-const (
-	backfillDays = 2               // a date that was chosen
-	lateDays     = 7               // a time at which it happened
-	clockLead    = 5 * time.Minute // what a clock may be ahead
-)
-
 // dates fixes the day that a check-in is about, in the sender's zone, or says why it cannot be that day. It is fixed when
 // the command is accepted: a late attempt must not become another day.
-func (op *operation) dates(call *pactwire.CheckinRequest) error {
-	today, zone, err := op.b.cfg.LocalDay(op.tx, call.UserID, call.ReceivedAt)
-	if err != nil {
-		return err
-	}
-	call.TimeZone = zone
-	day, back, field := today, backfillDays, "scheduledDate"
-	if call.OccurredAt != nil {
-		at := call.OccurredAt.Std()
-		if at.After(call.ReceivedAt.Add(clockLead)) {
-			return pactwire.FieldErrorf("occurredAt", "this lies in the future; the sender's clock is wrong")
-		}
-		if at.After(call.ReceivedAt) {
-			now := pactwire.Time(call.ReceivedAt)
-			at, call.OccurredAt = call.ReceivedAt, &now
-		}
-		if day, _, err = op.b.cfg.LocalDay(op.tx, call.UserID, at); err != nil {
-			return err
-		}
-		back, field = lateDays, "occurredAt"
-	}
-	if call.ScheduledDate != "" {
-		if apart := daysBetween(day, call.ScheduledDate); call.OccurredAt != nil && (apart > 1 || apart < -1) {
-			return pactwire.FieldErrorf("scheduledDate", "the date and the time at which it happened are more than a day apart")
-		}
-		day, field = call.ScheduledDate, "scheduledDate"
-	}
-	switch ago := daysBetween(day, today); {
-	case ago < 0:
-		return pactwire.FieldErrorf(field, "this day has not begun; check in when it has")
-	case ago > back:
-		return pactwire.FieldErrorf(field, "too long ago: at most %d days back", back)
-	}
-	call.ScheduledDate = day
-	return nil
-}
-
-// daysBetween counts the days from one date to another. Both were checked when they were parsed.
-func daysBetween(from, to pactwire.LocalDate) int {
-	a, errA := time.Parse(time.DateOnly, string(from))
-	b, errB := time.Parse(time.DateOnly, string(to))
-	if errA != nil || errB != nil {
-		return 0
-	}
-	return int(b.Sub(a) / (24 * time.Hour))
+func (op *operation) dates(call *pactwire.CheckinRequest) (err error) {
+	call.ScheduledDate, err = call.Day(func(at time.Time) (day pactwire.LocalDate, err error) {
+		day, call.TimeZone, err = op.b.cfg.LocalDay(op.tx, call.UserID, at)
+		return day, err
+	})
+	return err
 }

@@ -76,7 +76,7 @@ func (h *Host) postCheckin(w http.ResponseWriter, r *http.Request) {
 func (h *Host) receivedAt(r *http.Request) time.Time {
 	now := h.now()
 	at, err := time.Parse(time.RFC3339Nano, r.Header.Get(receivedHeader))
-	if err != nil || at.After(now.Add(clockLead)) {
+	if err != nil || at.After(now.Add(pactwire.ClockLead)) {
 		return now
 	}
 	return at

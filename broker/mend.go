@@ -62,7 +62,7 @@ func (m *mend) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 
 // OnPacketEncode announces the packet limit, which the library keeps to itself.
 func (m *mend) OnPacketEncode(_ *mqtt.Client, pk packets.Packet) packets.Packet {
-	if pk.FixedHeader.Type == packets.Connack && pk.ReasonCode == 0 && pk.Properties.MaximumPacketSize == 0 {
+	if pk.FixedHeader.Type == packets.Connack && pk.ReasonCode == 0 {
 		pk.Properties.MaximumPacketSize = uint32(m.srv.cfg.Limits.PacketSize)
 	}
 	return pk

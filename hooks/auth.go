@@ -36,7 +36,6 @@ type AuthConfig struct {
 	KeepaliveMax   time.Duration // limits.keepalive_max
 	SessionExpiry  time.Duration // limits.session_expiry
 	ConnectTimeout time.Duration // limits.connect_timeout
-	PacketSize     uint32        // limits.packet_size
 	Topics         topics.Limits // limits.topic_bytes and limits.topic_levels
 	Parse          Parse         // of wills
 	// Stands refuses an identity whose credentials were revoked since it was verified; nil = none ever is. It does not block.
@@ -363,7 +362,6 @@ func (a *Auth) encodeConnack(cl *mqtt.Client, pk *packets.Packet) {
 		return
 	}
 	props := &pk.Properties
-	props.MaximumPacketSize = a.cfg.PacketSize
 	props.TopicAliasMaximum = 0
 	props.AuthenticationMethod = p.method
 	if !p.lab {

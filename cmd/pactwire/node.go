@@ -145,7 +145,7 @@ func (n *node) newBroker() (*broker.Server, error) {
 	who := presenceHooks{n.people, n.bridge.Called}
 	gate := hooks.NewAuth(hooks.AuthConfig{
 		Lab: cfg.Lab.Enabled, AutoJoin: cfg.MQTT.AutoJoin, KeepaliveMin: l.KeepaliveMin, KeepaliveMax: l.KeepaliveMax,
-		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout, PacketSize: uint32(l.PacketSize), //nolint:gosec // checked
+		SessionExpiry: l.SessionExpiry, ConnectTimeout: l.ConnectTimeout,
 		Topics: topics.Limits{Bytes: l.TopicBytes, Levels: l.TopicLevels}, Parse: payload.Parse, Stands: n.revoked.Stands,
 	}, mqttVerifier{n.verifier, n.devices}, sessions{n.hub, n.bridge, n.devices}, n.log)
 	commands := hooks.NewCommands(n.bridge, payload.Parse, who, n.limits.commands, figures, n.log)

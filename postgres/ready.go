@@ -46,12 +46,18 @@ func (k *committer) busyFor() time.Duration {
 	return 0
 }
 
-// probe commits something that leaves nothing behind, with the locks on tables that every command needs.
+// probe commits something that leaves nothing behind, with the locks on tables that every command needs, on a connection of its own:
+// there may be none left for commits.
 func (d *DB) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	return d.read(ctx, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		c, err := d.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close(context.WithoutCancel(ctx)) }() // it served its purpose
+		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			nobody := -1 - rand.Int64N(1<<62) //nolint:gosec // no secret; ids of streams are above 0
 			var b pgx.Batch
 			b.Queue(`SET LOCAL lock_timeout = '500ms'`)
@@ -74,6 +80,8 @@ func advice(err error) string {
 	switch {
 	case e.Code == "25006":
 		return "the database is read-only; is this address that of a standby, or is default_transaction_read_only set?"
+	case e.Code == "53300":
+		return "others use all connections that there may be; raise its limit (max_connections, or that of the role or database), or lower pool_max_conns"
 	case e.Code == "53100":
 		return "the database's disk is full; free some space"
 	case e.Code == "55P03", e.Code == "57014":

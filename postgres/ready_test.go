@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,38 @@ func TestPromise8SomebodysLock(t *testing.T) {
 	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Eventually(t, 5*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
+	if err := write(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadyWhenNoConnectionIsLeft: others use all that there may be, and the one that commits was lost. The connections that stand
+// still read.
+func TestReadyWhenNoConnectionIsLeft(t *testing.T) {
+	server := testkit.Postgres(t)
+	server.SQL("CREATE ROLE app LOGIN")
+	server.SQL("CREATE DATABASE app OWNER app TEMPLATE template0")
+	db := open(t, postgres.Config{URL: "postgres://app@" + server.Addr + "/app?sslmode=disable", Node: "a"})
+	write := func() error {
+		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
+	}
+	if err := errors.Join(write(), db.Ready(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	server.SQL("ALTER ROLE app CONNECTION LIMIT 1")
+	ended := server.SQL("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'app' AND query = 'COMMIT'")
+	if ended != "1" {
+		t.Fatalf("%s connections commit", ended)
+	}
+	testkit.Eventually(t, 20*time.Second, "a write is refused for that", func() bool {
+		err := write()
+		return err != nil && strings.Contains(err.Error(), "too many connections")
+	})
+	if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "raise its limit") {
+		t.Errorf("ready: %v", err)
+	}
+	server.SQL("ALTER ROLE app CONNECTION LIMIT -1")
 	testkit.Eventually(t, 5*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
 	if err := write(); err != nil {
 		t.Error(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/exactjson"
 )
 
 const (
@@ -34,6 +35,13 @@ type claims struct {
 	NotBefore *jwt.NumericDate `json:"nbf,omitempty"`
 	IssuedAt  *jwt.NumericDate `json:"iat,omitempty"`
 	ExpiresAt *jwt.NumericDate `json:"exp,omitempty"`
+}
+
+// UnmarshalJSON reads claims by their names letter by letter, as RFC 7519 has it: ID is not id, and what an issuer puts there says
+// nothing about who the bearer is. A claim that is there twice is refused.
+func (c *claims) UnmarshalJSON(b []byte) error {
+	type plain claims
+	return exactjson.Unmarshal(b, (*plain)(c))
 }
 
 // The methods that make claims a jwt.Claims. The library's own checks are off (see check): its leeway would lengthen exp.

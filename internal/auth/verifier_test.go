@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -60,6 +61,7 @@ func TestWhatATokenSays(t *testing.T) {
 		"roles in an object":    {jwt.MapClaims{"id": "a", "roles": map[string]any{"operator": true}}, pactwire.Identity{UserID: "a"}},
 		"brand":                 {jwt.MapClaims{"id": "a", "brand": "habits"}, pactwire.Identity{UserID: "a", Brand: "habits"}},
 		"a name fits in a line": {jwt.MapClaims{"id": "a", "userName": " A\x1b[2J\nB " + strings.Repeat("x", 200)}, pactwire.Identity{UserID: "a", UserName: "A[2JB " + strings.Repeat("x", 94)}},
+		"other spellings":       {jwt.MapClaims{"sub": "alice", "ID": "bob", "Roles": "operator", "UserName": "Bob", "Brand": "x"}, pactwire.Identity{UserID: "alice"}},
 		"clock a little ahead":  {jwt.MapClaims{"id": "a", "nbf": in(5 * time.Second), "iat": in(5 * time.Second)}, pactwire.Identity{UserID: "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +135,18 @@ func TestWhatIsNotBelieved(t *testing.T) {
 				t.Error("the error holds the token")
 			}
 		})
+	}
+}
+
+func TestAClaimThatIsThereTwiceIsNotBelieved(t *testing.T) {
+	enc := base64.RawURLEncoding.EncodeToString
+	body := enc([]byte(`{"alg":"HS256"}`)) + "." + enc(fmt.Appendf(nil, `{"id":"alice","exp":%d,"id":"bob"}`, in(time.Hour)))
+	mac, err := jwt.SigningMethodHS256.Sign(body, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := verifier(t, auth.Config{}).Verify(t.Context(), body+"."+enc(mac)); pactwire.CodeOf(err) != pactwire.Denied {
+		t.Errorf("%+v, %v", id, err)
 	}
 }
 

@@ -146,8 +146,10 @@ func (r *Relay) bounds(ctx context.Context, streams []pactwire.Stream) ([]pactwi
 	return all, nil
 }
 
-// fillGaps is the one goroutine that reads what streams lack.
+// fillGaps is the one goroutine that reads what streams lack. Of a pact that somebody has left nothing is published until it has been
+// read since: what lacks may be there because this node has written past news that it has not heard yet.
 func (r *Relay) fillGaps(ctx context.Context) {
+	left := departures{}
 	for {
 		batch := r.fills.take(ctx, fillStreams)
 		if batch == nil {
@@ -172,6 +174,9 @@ func (r *Relay) fillGaps(ctx context.Context) {
 		for i, q := range reqs {
 			again := true
 			if err == nil {
+				if p := q.Stream.Pact(); p != "" && left.news(p, entries[i]) {
+					r.relearn(p, true)
+				}
 				var n int
 				n, again = r.seq.filled(q, entries[i])
 				r.metrics.filled.Add(float64(n))

@@ -37,3 +37,30 @@ func TestWhoJoinsAtOneNodeIsAMemberAtAnotherAtOnce(t *testing.T) {
 	}
 	testkit.Never(t, 2*time.Second, "a state that is the same is told", func() bool { return len(phone.topic("/state")) > told })
 }
+
+// TestPromise5WhoIsRemovedAtOneNodeHearsNothingThatIsSaidAtAnother, before the news have come there: here they take an hour.
+func TestPromise5WhoIsRemovedAtOneNodeHearsNothingThatIsSaidAtAnother(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	p := here.NewPact("alice", "bob", "carol").ID
+	feed := "pacts/" + string(p) + "/activity"
+	alice := call(t, here, "alice", "a", feed)
+	var carols []*phone
+	for _, filter := range []string{feed, "pacts/+/activity", "pacts/#"} {
+		carols = append(carols, call(t, here, "carol", filter, filter))
+	}
+	checkin(alice, p, "before")
+	for _, carol := range carols {
+		carol.wait(t, "/activity", 1)
+	}
+	there.Must("alice", http.MethodPost, "/v1/pacts/"+string(p)+"/remove", map[string]string{"userId": "carol"}, nil)
+	for i := range 3 {
+		checkin(alice, p, fmt.Sprint("after ", i))
+	}
+	if got := seqs(t, alice.wait(t, "/activity", 5)); fmt.Sprint(got) != "[4 5 6 7 8]" {
+		t.Errorf("alice got %v", got)
+	}
+	for _, carol := range carols {
+		testkit.Never(t, 200*time.Millisecond, carol.ClientID+" hears more", func() bool { return len(carol.topic("/activity")) > 1 })
+	}
+}

@@ -116,6 +116,38 @@ func TestPubcompWaitsForTheStore(t *testing.T) {
 	})
 }
 
+// TestAFailedReturnLosesNothingOfQoS2: what was committed while a connection came back that then could not be served.
+func TestAFailedReturnLosesNothingOfQoS2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		h := newHub(t, w)
+		defer stop(t, h)
+		old, _, _ := connect(t, h, user("alice"))
+		subscribe(t, old, 1, "pacts/p/activity")
+		in := inbound(t, old, 7)
+		w.fail(true) // so that the session is not written yet
+		old.Detach()
+		w.leave("p", "alice")
+		w.news = func([]pactwire.PactID) error {
+			w.receive(in)
+			old.Ack(7, 2, 0, "")
+			return errAway
+		}
+		again := user("alice")
+		again.ClientID = "phone"
+		if _, _, err := h.Open(context.Background(), again, &wireEnd{t: t, version: 5}); err == nil {
+			t.Fatal("it was to fail")
+		}
+		w.news = nil
+		next, _, present := connect(t, h, user("alice"))
+		if !present || !next.Received(7) {
+			t.Errorf("present %v, 7 %v", present, next.Received(7))
+		}
+		w.fail(false)
+	})
+}
+
 func TestAnewSessionKnowsNothingOfQoS2Before(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

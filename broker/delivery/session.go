@@ -255,7 +255,7 @@ func (c *Client) Detach() { c.end.Do(c.detach) }
 func (c *Client) detach() {
 	c.mu.Lock()
 	c.detached = true
-	resumed := c.resumed
+	resumed, inherited := c.resumed, slices.Clone(c.received)
 	c.waits, c.heavy, c.snaps = nil, 0, nil
 	c.mu.Unlock()
 	h := c.hub
@@ -264,6 +264,9 @@ func (c *Client) detach() {
 		c.park()
 	} else {
 		h.saver.leave(c) // whoever opens it finds out, see whole
+		for _, id := range inherited {
+			h.inherit(c.key, id)
+		}
 	}
 	h.seats.stand(c.key, c)
 	h.letGo(c)

@@ -99,7 +99,7 @@ func (c *Client) remember(id uint16) bool {
 // Pubrel takes back the packet id of a QoS 2 publish. Of a session that is kept it is given free only once that is durable:
 // the client may use it for another publish then, which must not be taken for the former one after a crash.
 func (c *Client) Pubrel(id uint16) {
-	if keeps, _ := c.keeping(); !keeps {
+	if keeps, _ := c.keeping(); !keeps || !c.Received(id) { // nothing that was taken in is unknown here
 		c.pubcomp(id)
 		return
 	}

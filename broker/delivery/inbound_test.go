@@ -116,6 +116,28 @@ func TestPubcompWaitsForTheStore(t *testing.T) {
 	})
 }
 
+// TestWhatWasNotTakenInNeedsNoRelease: else whoever says PUBREL all the time has the store write for each.
+func TestWhatWasNotTakenInNeedsNoRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		h := newHub(t, w)
+		defer stop(t, h)
+		c, end, _ := connect(t, h, user("alice"))
+		takeIn(t, w, c, 8)
+		c.Pubrel(8)
+		end.take()
+		w.fail(true)
+		for range 3 {
+			c.Pubrel(8)
+			c.Pubrel(9)
+		}
+		if closed, reason := end.isClosed(); closed || end.count(packets.Pubcomp) != 6 {
+			t.Errorf("closed %v with %#x, %d PUBCOMP", closed, reason, end.count(packets.Pubcomp))
+		}
+		w.fail(false)
+	})
+}
+
 // TestAFailedReturnLosesNothingOfQoS2: what was committed while a connection came back that then could not be served.
 func TestAFailedReturnLosesNothingOfQoS2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

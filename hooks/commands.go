@@ -70,22 +70,28 @@ func (c *Commands) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet
 		return pk, swallow
 	}
 	if p.lab {
-		return c.publishLab(cl, p, pk)
+		return pk, c.publishLab(cl, p, &pk)
 	}
+	c.publish(p, &pk)
+	return pk, swallow
+}
+
+// publish takes what a member publishes. As all below it takes a pointer: the library hands its large packets on by value, and has used
+// half of the 32 KiB that a reader's stack has grown to by now; what needs more doubles that, for each connection.
+func (c *Commands) publish(p *peer, pk *packets.Packet) {
 	if wait, _ := c.limit.Take(Purse(p.identity), ratelimit.Forever); wait > 0 && !p.conn.Pause(wait) {
-		return pk, swallow // it ended meanwhile, and the client has no ack
+		return // it ended meanwhile, and the client has no ack
 	}
 	if pk.FixedHeader.Qos == 2 && p.session.Received(pk.PacketID) {
 		p.session.Ack(pk.PacketID, 2, 0, "") // it was taken in before; only the answer was lost
-		return pk, swallow
+		return
 	}
 	t, err := p.topics.Parse(pk.TopicName)
 	if err != nil {
-		c.refuse(p, pk, c.unread(p, t, pk), err)
-		return pk, swallow
+		c.refuse(p, pk, c.unread(p, &t, pk), err)
+		return
 	}
-	c.command(p, t, pk)
-	return pk, swallow
+	c.command(p, &t, pk)
 }
 
 func denied(topic string) error {
@@ -93,8 +99,9 @@ func denied(topic string) error {
 }
 
 // unread is what the answer to a publish needs that is refused for its topic: where it goes, and what the sender calls it.
-func (c *Commands) unread(p *peer, t topics.Topic, pk packets.Packet) (cmd pactwire.Command) {
-	if cmds, _ := c.parse(t, pk.Properties.ContentType, pk.Payload); len(cmds) == 1 {
+func (c *Commands) unread(p *peer, t *topics.Topic, pk *packets.Packet) *pactwire.Command {
+	cmd := new(pactwire.Command)
+	if cmds, _ := c.parse(*t, pk.Properties.ContentType, pk.Payload); len(cmds) == 1 {
 		cmd.Kind, cmd.ID = cmds[0].Kind, cmds[0].ID
 	}
 	cmd.Answer, _ = answerTo(p, pk) // to the inbox, if it may not go where it is wanted
@@ -102,8 +109,8 @@ func (c *Commands) unread(p *peer, t topics.Topic, pk packets.Packet) (cmd pactw
 }
 
 // command runs one publish of a member.
-func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
-	switch topics.Publish(p.identity, false, t) {
+func (c *Commands) command(p *peer, t *topics.Topic, pk *packets.Packet) {
+	switch topics.Publish(p.identity, false, *t) {
 	case topics.Yes, topics.IfMember:
 	default:
 		c.refuse(p, pk, c.unread(p, t, pk), denied(pk.TopicName))
@@ -115,7 +122,7 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 	}
 	var misled error
 	draft.Answer, misled = answerTo(p, pk)
-	cmds, err := c.parse(t, pk.Properties.ContentType, pk.Payload)
+	cmds, err := c.parse(*t, pk.Properties.ContentType, pk.Payload)
 	if len(cmds) == 1 { // so that the sender knows what was refused
 		draft.Kind, draft.ID = cmds[0].Kind, cmds[0].ID
 	}
@@ -123,7 +130,7 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 		err = misled
 	}
 	if err != nil {
-		c.refuse(p, pk, draft, err)
+		c.refuse(p, pk, &draft, err)
 		return
 	}
 	if t.Kind == topics.UserPresenceKind {
@@ -140,11 +147,11 @@ func (c *Commands) command(p *peer, t topics.Topic, pk packets.Packet) {
 	}
 	if pk.FixedHeader.Qos == 2 {
 		if cmds[0].Inbound, err = inboundOf(p, pk.PacketID); err != nil {
-			c.refuse(p, pk, draft, err)
+			c.refuse(p, pk, &draft, err)
 			return
 		}
 	}
-	c.submit(p, t, pk, cmds)
+	c.submit(p, t.Kind, pk, cmds)
 }
 
 // inboundTimeout bounds how long a reader waits for its session to be stored.
@@ -158,7 +165,7 @@ func inboundOf(p *peer, id uint16) (*pactwire.Inbound, error) {
 
 // submit hands commands over and writes the acknowledgement when they are committed. The reader pauses while too many
 // are unanswered.
-func (c *Commands) submit(p *peer, t topics.Topic, pk packets.Packet, cmds []pactwire.Command) {
+func (c *Commands) submit(p *peer, kind topics.Kind, pk *packets.Packet, cmds []pactwire.Command) {
 	p.slots <- struct{}{}
 	id, qos := pk.PacketID, pk.FixedHeader.Qos
 	err := c.accept.Accept(context.Background(), cmds, func(err error) {
@@ -167,25 +174,25 @@ func (c *Commands) submit(p *peer, t topics.Topic, pk packets.Packet, cmds []pac
 			c.settle(p, id, qos, err)
 			return
 		}
-		c.counts.accepted(t.Kind)
+		c.counts.accepted(kind)
 		p.session.Ack(id, qos, 0, "")
 	})
 	if err != nil {
 		<-p.slots
-		c.refuse(p, pk, cmds[0], err)
+		c.refuse(p, pk, &cmds[0], err)
 	}
 }
 
 // refuse answers a publish that was refused before it was journalled: final refusals are acknowledged and explained,
 // others never acknowledged.
-func (c *Commands) refuse(p *peer, pk packets.Packet, cmd pactwire.Command, err error) {
+func (c *Commands) refuse(p *peer, pk *packets.Packet, cmd *pactwire.Command, err error) {
 	e := pactwire.AsError(err)
 	if !e.Retryable() {
 		cmd.Sender, cmd.Topic = p.identity, spelt(pk.TopicName)
 		if p.isDevice() && cmd.Answer.Topic == "" {
 			cmd.Answer.Topic = topics.DeviceReplies(p.identity.Device)
 		}
-		c.accept.Refuse(cmd, e)
+		c.accept.Refuse(*cmd, e)
 	} else if e.Code == pactwire.Internal {
 		c.log.Error("command", "kind", cmd.Kind, "user", p.identity.UserID, "error", err)
 	}
@@ -237,7 +244,7 @@ func ReasonOf(code pactwire.Code) byte {
 }
 
 // answerTo reads where the sender wants the answer. A device has one place for it, named or not.
-func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
+func answerTo(p *peer, pk *packets.Packet) (pactwire.Answer, error) {
 	name, own := pk.Properties.ResponseTopic, ""
 	if p.isDevice() {
 		own = topics.DeviceReplies(p.identity.Device)
@@ -259,18 +266,18 @@ func answerTo(p *peer, pk packets.Packet) (pactwire.Answer, error) {
 }
 
 // publishLab lets plain MQTT through and refuses the rest in each version's own way.
-func (c *Commands) publishLab(cl *mqtt.Client, p *peer, pk packets.Packet) (packets.Packet, error) {
+func (c *Commands) publishLab(cl *mqtt.Client, p *peer, pk *packets.Packet) error {
 	t, err := p.topics.Parse(pk.TopicName)
 	if err == nil && topics.Publish(p.identity, true, t) == topics.Plain {
-		c.fanout.publish(pk)
-		return pk, packets.CodeSuccessIgnore // the library acknowledges it
+		c.fanout.publish(*pk)
+		return packets.CodeSuccessIgnore // the library acknowledges it
 	}
 	code := packets.ErrNotAuthorized
 	if err != nil {
 		code = packets.ErrTopicNameInvalid
 	}
-	ackLab(cl, pk, code)
-	return pk, swallow
+	ackLab(cl, *pk, code)
+	return swallow
 }
 
 // ackLab acknowledges a refused publish of a lab client: with a code for MQTT 5, plainly for 3.1.1, which has none.

@@ -40,10 +40,11 @@ func parseCheckins(p pactwire.PactID, c codec, payload []byte) ([]pactwire.Comma
 		if len(payload) == 0 {
 			err = pactwire.FieldErrorf("payload", `the payload is empty; say done, or send {"status":"completed"}`)
 		}
-		return one(pactwire.Command{Kind: pactwire.CommandCheckin, Pact: p}, err)
+		return []pactwire.Command{{Kind: pactwire.CommandCheckin, Pact: p}}, err
 	}
 	if c.shape(payload) != array {
-		return one(parseCheckin(p, c, payload))
+		cmds := make([]pactwire.Command, 1)
+		return cmds, parseCheckin(&cmds[0], p, c, payload)
 	}
 	items, err := c.items(payload)
 	if err != nil {
@@ -58,47 +59,46 @@ func parseCheckins(p pactwire.PactID, c codec, payload []byte) ([]pactwire.Comma
 	cmds := make([]pactwire.Command, len(items))
 	index := make([]int, len(items))
 	for i, item := range items {
-		cmd, err := parseCheckin(p, c, item)
-		if err != nil {
+		cmd := &cmds[i]
+		if err := parseCheckin(cmd, p, c, item); err != nil {
 			cmd.Refused = pactwire.AsError(err)
 		}
 		index[i] = i
 		cmd.Index = &index[i]
-		cmds[i] = cmd
 	}
 	return cmds, nil
 }
 
 // parseCheckin reads one check-in: an object or a word. It is not empty.
-func parseCheckin(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandCheckin, Pact: p}
+func parseCheckin(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact = pactwire.CommandCheckin, p
 	if c.shape(payload) != object {
 		w, err := c.word(payload)
 		if err != nil {
-			return cmd, err
+			return err
 		}
 		status := wordStatus(w)
 		if status == "" {
-			return cmd, pactwire.FieldErrorf("status", `this says nothing known; say done, partial or skipped, or send {"status":"completed"}`)
+			return pactwire.FieldErrorf("status", `this says nothing known; say done, partial or skipped, or send {"status":"completed"}`)
 		}
 		cmd.Checkin = &pactwire.CheckinCommand{Status: status}
-		return cmd, nil
+		return nil
 	}
 	var w checkinWire
 	decodeErr := c.decode(payload, &w)
 	var err error
 	if cmd.ID, err = readID(w.ID); err != nil {
-		return cmd, err
+		return err
 	}
 	if decodeErr != nil {
-		return cmd, decodeErr
+		return decodeErr
 	}
 	in, err := w.command()
 	if err != nil {
-		return cmd, err
+		return err
 	}
 	cmd.Checkin = in
-	return cmd, nil
+	return nil
 }
 
 // wordStatus is the status that a bare word means, or "".

@@ -17,39 +17,47 @@ import (
 // error, one command with nothing but what could be read of Kind, Pact and ID, for the answer to name it.
 func Parse(t topics.Topic, contentType string, payload []byte) ([]pactwire.Command, error) {
 	c := codecOf(contentType)
-	switch t.Kind {
-	case topics.CheckinsKind, topics.DeviceCheckinKind:
+	if t.Kind == topics.CheckinsKind || t.Kind == topics.DeviceCheckinKind {
 		return parseCheckins(t.Pact, c, payload)
-	case topics.MessagesKind:
-		return one(parseMessage(t.Pact, c, payload))
-	case topics.HistoryKind:
-		return one(parseHistory(t.Pact, c, payload))
-	case topics.CelebrationsKind:
-		return one(parseCelebration(t.Pact, c, payload))
-	case topics.EncouragementKind:
-		return one(parseEncouragement(t.Pact, c, payload))
-	case topics.ReactionsKind:
-		return one(parseReaction(t.Pact, c, payload))
-	case topics.UserMessagesKind:
-		return one(parseDirectMessage(t.User, c, payload))
-	case topics.ConnectionsKind:
-		return one(parseConnection(t.User, c, payload))
-	case topics.NotificationsKind:
-		return one(parseNotification(t.User, c, payload))
-	case topics.UserPresenceKind:
-		return one(parsePresence(c, payload))
 	}
-	return one(nothingTo(c, payload))
+	cmds := make([]pactwire.Command, 1)
+	return cmds, parseOne(&cmds[0], t, c, payload)
+}
+
+// parseOne sets a command. As all that follow it takes a pointer: commands are large, and this runs on the stack of each
+// connection's reader, which grows for it.
+func parseOne(cmd *pactwire.Command, t topics.Topic, c codec, payload []byte) error {
+	switch t.Kind {
+	case topics.MessagesKind:
+		return parseMessage(cmd, t.Pact, c, payload)
+	case topics.HistoryKind:
+		return parseHistory(cmd, t.Pact, c, payload)
+	case topics.CelebrationsKind:
+		return parseCelebration(cmd, t.Pact, c, payload)
+	case topics.EncouragementKind:
+		return parseEncouragement(cmd, t.Pact, c, payload)
+	case topics.ReactionsKind:
+		return parseReaction(cmd, t.Pact, c, payload)
+	case topics.UserMessagesKind:
+		return parseDirectMessage(cmd, t.User, c, payload)
+	case topics.ConnectionsKind:
+		return parseConnection(cmd, t.User, c, payload)
+	case topics.NotificationsKind:
+		return parseNotification(cmd, t.User, c, payload)
+	case topics.UserPresenceKind:
+		return parsePresence(cmd, c, payload)
+	}
+	return nothingTo(cmd, c, payload)
 }
 
 // parsePresence reads how somebody is there, which is also the only form of a last will: an object or, in text, the bare word.
-func parsePresence(c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandPresence}
+func parsePresence(cmd *pactwire.Command, c codec, payload []byte) error {
+	cmd.Kind = pactwire.CommandPresence
 	if c == jsonCodec {
 		payload = bytes.TrimSpace(payload)
 	}
 	if err := c.check(payload); err != nil {
-		return cmd, err
+		return err
 	}
 	status := string(payload)
 	if c == cborCodec || c.shape(payload) != word {
@@ -60,34 +68,30 @@ func parsePresence(c codec, payload []byte) (pactwire.Command, error) {
 		decodeErr := c.decode(payload, &w)
 		var err error
 		if cmd.ID, err = readID(w.ID); err != nil {
-			return cmd, err
+			return err
 		}
 		if decodeErr != nil {
-			return cmd, decodeErr
+			return decodeErr
 		}
 		status = w.Status
 	}
 	switch s := pactwire.PresenceStatus(status); s {
 	case pactwire.PresenceActive, pactwire.PresenceAway, pactwire.PresenceOffline:
 		cmd.Presence = s
-		return cmd, nil
+		return nil
 	}
-	return cmd, pactwire.FieldErrorf("status", "say how you are there: status is active, away or offline")
+	return pactwire.FieldErrorf("status", "say how you are there: status is active, away or offline")
 }
 
 // nothingTo is the refusal of a publish to where nothing can be asked for, with the id by which its sender knows it.
-func nothingTo(c codec, payload []byte) (cmd pactwire.Command, err error) {
+func nothingTo(cmd *pactwire.Command, c codec, payload []byte) error {
 	var w struct {
 		ID *string `json:"id"`
 	}
 	if c.check(payload) == nil && c.shape(payload) == object && c.decode(payload, &w) == nil {
 		cmd.ID, _ = readID(w.ID)
 	}
-	return cmd, pactwire.FieldErrorf("topic", "nothing can be asked for on this topic; see docs/topics.md for those that take commands")
-}
-
-func one(cmd pactwire.Command, err error) ([]pactwire.Command, error) {
-	return []pactwire.Command{cmd}, err
+	return pactwire.FieldErrorf("topic", "nothing can be asked for on this topic; see docs/topics.md for those that take commands")
 }
 
 type messageWire struct {
@@ -95,28 +99,28 @@ type messageWire struct {
 	Message *string `json:"message"`
 }
 
-func parseMessage(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandMessage, Pact: p}
+func parseMessage(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact = pactwire.CommandMessage, p
 	if err := c.check(payload); err != nil {
-		return cmd, err
+		return err
 	}
 	var w messageWire
 	decodeErr := c.decode(payload, &w)
 	var err error
 	if cmd.ID, err = readID(w.ID); err != nil {
-		return cmd, err
+		return err
 	}
 	if decodeErr != nil {
-		return cmd, decodeErr
+		return decodeErr
 	}
 	if w.Message == nil || strings.TrimSpace(*w.Message) == "" {
-		return cmd, pactwire.FieldErrorf("message", "a message needs words: put them in message")
+		return pactwire.FieldErrorf("message", "a message needs words: put them in message")
 	}
 	if err := text("message", *w.Message, pactwire.MaxMessage); err != nil {
-		return cmd, err
+		return err
 	}
 	cmd.Message = &pactwire.MessageCommand{Message: *w.Message}
-	return cmd, nil
+	return nil
 }
 
 type historyWire struct {
@@ -129,35 +133,35 @@ type historyWire struct {
 // maxPage is the most activities in one page of history.
 const maxPage = 200
 
-func parseHistory(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandHistory, Pact: p, History: &pactwire.HistoryQuery{}}
+func parseHistory(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact, cmd.History = pactwire.CommandHistory, p, &pactwire.HistoryQuery{}
 	if len(bytes.TrimSpace(payload)) == 0 { // the latest, please
-		return cmd, nil
+		return nil
 	}
 	if err := c.check(payload); err != nil {
-		return cmd, err
+		return err
 	}
 	var w historyWire
 	decodeErr := c.decode(payload, &w)
 	var err error
 	if cmd.ID, err = readID(w.ID); err != nil {
-		return cmd, err
+		return err
 	}
 	if decodeErr != nil {
-		return cmd, decodeErr
+		return decodeErr
 	}
 	if w.AfterSeq != nil && w.BeforeSeq != nil {
-		return cmd, pactwire.FieldErrorf("beforeSeq", "give afterSeq or beforeSeq, not both")
+		return pactwire.FieldErrorf("beforeSeq", "give afterSeq or beforeSeq, not both")
 	}
 	cmd.History.After = (*pactwire.Seq)(w.AfterSeq)
 	cmd.History.Before = (*pactwire.Seq)(w.BeforeSeq)
 	if w.Limit != nil {
 		if *w.Limit < 0 {
-			return cmd, pactwire.FieldErrorf("limit", "limit is how many activities you want, at most %d", maxPage)
+			return pactwire.FieldErrorf("limit", "limit is how many activities you want, at most %d", maxPage)
 		}
 		cmd.History.Limit = int(min(*w.Limit, maxPage))
 	}
-	return cmd, nil
+	return nil
 }
 
 // readID checks the sender's id of a command. None and "" are the same.

@@ -28,25 +28,25 @@ type celebrationWire struct {
 	Message      *string `json:"message"`
 }
 
-func parseCelebration(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandCelebration, Pact: p}
+func parseCelebration(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact = pactwire.CommandCelebration, p
 	var w celebrationWire
-	if err := read(&cmd, c, payload, &w, func(w *celebrationWire) *string { return w.ID }); err != nil {
-		return cmd, err
+	if err := read(cmd, c, payload, &w, func(w *celebrationWire) *string { return w.ID }); err != nil {
+		return err
 	}
 	in := &pactwire.CelebrationCommand{}
 	var err error
 	if in.Target, err = person("targetUserId", w.TargetUserID); err != nil {
-		return cmd, err
+		return err
 	}
 	if in.CheckinID, err = named("checkinId", w.CheckinID, "the check-in that you celebrate"); err != nil {
-		return cmd, err
+		return err
 	}
 	if in.Message, err = short(w.Message); err != nil {
-		return cmd, err
+		return err
 	}
 	cmd.Celebration = in
-	return cmd, nil
+	return nil
 }
 
 type encouragementWire struct {
@@ -56,30 +56,30 @@ type encouragementWire struct {
 	Emoji        *string `json:"emoji"`
 }
 
-func parseEncouragement(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandEncouragement, Pact: p}
+func parseEncouragement(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact = pactwire.CommandEncouragement, p
 	var w encouragementWire
-	if err := read(&cmd, c, payload, &w, func(w *encouragementWire) *string { return w.ID }); err != nil {
-		return cmd, err
+	if err := read(cmd, c, payload, &w, func(w *encouragementWire) *string { return w.ID }); err != nil {
+		return err
 	}
 	in := &pactwire.EncouragementCommand{}
 	var err error
 	if in.Target, err = person("targetUserId", w.TargetUserID); err != nil {
-		return cmd, err
+		return err
 	}
 	if in.Target == "" {
-		return cmd, pactwire.FieldErrorf("targetUserId", "say whom you encourage: targetUserId is a member of the pact")
+		return pactwire.FieldErrorf("targetUserId", "say whom you encourage: targetUserId is a member of the pact")
 	}
 	if in.Message, err = short(w.Message); err != nil {
-		return cmd, err
+		return err
 	}
 	if w.Emoji != nil {
 		if in.Emoji, err = emoji(*w.Emoji); err != nil {
-			return cmd, err
+			return err
 		}
 	}
 	cmd.Encouragement = in
-	return cmd, nil
+	return nil
 }
 
 type reactionWire struct {
@@ -88,36 +88,36 @@ type reactionWire struct {
 	Emoji      *string `json:"emoji"`
 }
 
-func parseReaction(p pactwire.PactID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandReaction, Pact: p}
+func parseReaction(cmd *pactwire.Command, p pactwire.PactID, c codec, payload []byte) error {
+	cmd.Kind, cmd.Pact = pactwire.CommandReaction, p
 	var w reactionWire
-	if err := read(&cmd, c, payload, &w, func(w *reactionWire) *string { return w.ID }); err != nil {
-		return cmd, err
+	if err := read(cmd, c, payload, &w, func(w *reactionWire) *string { return w.ID }); err != nil {
+		return err
 	}
 	in := &pactwire.ReactionCommand{}
 	var err error
 	if in.ActivityID, err = named("activityId", w.ActivityID, "the activity that you react to"); err != nil {
-		return cmd, err
+		return err
 	}
 	if w.Emoji == nil && !c.names(payload, "emoji") {
-		return cmd, pactwire.FieldErrorf("emoji", "emoji is missing; null takes a reaction back")
+		return pactwire.FieldErrorf("emoji", "emoji is missing; null takes a reaction back")
 	}
 	if w.Emoji != nil { // null takes a reaction back
 		if *w.Emoji == "" {
-			return cmd, pactwire.FieldErrorf("emoji", "emoji is empty; null takes a reaction back")
+			return pactwire.FieldErrorf("emoji", "emoji is empty; null takes a reaction back")
 		}
 		if in.Emoji, err = emoji(*w.Emoji); err != nil {
-			return cmd, err
+			return err
 		}
 	}
 	cmd.Reaction = in
-	return cmd, nil
+	return nil
 }
 
-func parseDirectMessage(to pactwire.UserID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd, err := parseMessage("", c, payload)
+func parseDirectMessage(cmd *pactwire.Command, to pactwire.UserID, c codec, payload []byte) error {
+	err := parseMessage(cmd, "", c, payload)
 	cmd.Kind, cmd.User = pactwire.CommandDirectMessage, to
-	return cmd, err
+	return err
 }
 
 type connectionWire struct {
@@ -125,21 +125,21 @@ type connectionWire struct {
 	Action *string `json:"action"`
 }
 
-func parseConnection(u pactwire.UserID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandConnection, User: u}
+func parseConnection(cmd *pactwire.Command, u pactwire.UserID, c codec, payload []byte) error {
+	cmd.Kind, cmd.User = pactwire.CommandConnection, u
 	var w connectionWire
-	if err := read(&cmd, c, payload, &w, func(w *connectionWire) *string { return w.ID }); err != nil {
-		return cmd, err
+	if err := read(cmd, c, payload, &w, func(w *connectionWire) *string { return w.ID }); err != nil {
+		return err
 	}
 	if w.Action != nil {
 		switch a := pactwire.ConnectionAction(*w.Action); a {
 		case pactwire.ConnectionRequest, pactwire.ConnectionAccept, pactwire.ConnectionDecline, pactwire.ConnectionEnd,
 			pactwire.ConnectionBlock, pactwire.ConnectionUnblock:
 			cmd.Connection = &pactwire.ConnectionCommand{Action: a}
-			return cmd, nil
+			return nil
 		}
 	}
-	return cmd, pactwire.FieldErrorf("action", "action is request, accept, decline, end, block or unblock")
+	return pactwire.FieldErrorf("action", "action is request, accept, decline, end, block or unblock")
 }
 
 // notificationWire marks notifications. Here id names a notification, so a key of the command's own has another name.
@@ -150,37 +150,37 @@ type notificationWire struct {
 	IsUnread  *bool   `json:"isUnread"`
 }
 
-func parseNotification(u pactwire.UserID, c codec, payload []byte) (pactwire.Command, error) {
-	cmd := pactwire.Command{Kind: pactwire.CommandNotification, User: u}
+func parseNotification(cmd *pactwire.Command, u pactwire.UserID, c codec, payload []byte) error {
+	cmd.Kind, cmd.User = pactwire.CommandNotification, u
 	if err := c.check(payload); err != nil {
-		return cmd, err
+		return err
 	}
 	var w notificationWire
 	decodeErr := c.decode(payload, &w)
 	var err error
 	if cmd.ID, err = readKey("commandId", w.CommandID); err != nil {
-		return cmd, err
+		return err
 	}
 	if decodeErr != nil {
-		return cmd, decodeErr
+		return decodeErr
 	}
 	in := &pactwire.NotificationCommand{All: w.All != nil && *w.All}
 	switch {
 	case in.All && w.ID != nil && *w.ID != "":
-		return cmd, pactwire.FieldErrorf("all", "mark one notification by its id, or all of them, not both")
+		return pactwire.FieldErrorf("all", "mark one notification by its id, or all of them, not both")
 	case !in.All:
 		if in.ID, err = named("id", w.ID, "the notification that you mark"); err != nil {
-			return cmd, err
+			return err
 		}
 	}
 	if w.IsUnread == nil {
-		return cmd, pactwire.FieldErrorf("isUnread", "say how to mark it: isUnread is true or false")
+		return pactwire.FieldErrorf("isUnread", "say how to mark it: isUnread is true or false")
 	}
 	if in.Unread = *w.IsUnread; in.All && in.Unread {
-		return cmd, pactwire.FieldErrorf("isUnread", "all can be marked as read only: isUnread is false")
+		return pactwire.FieldErrorf("isUnread", "all can be marked as read only: isUnread is false")
 	}
 	cmd.Notification = in
-	return cmd, nil
+	return nil
 }
 
 // person reads an optional user id.

@@ -240,6 +240,24 @@ func TestStrangersLearnNothing(t *testing.T) {
 	wantCode(t, err, pactwire.NotFound, "habitGoalId")
 }
 
+// Operators read every pact, as they do over MQTT, and change none.
+func TestOperatorsReadPacts(t *testing.T) {
+	s, g := life(t)
+	p := s.create(t, g, "bob")
+	op := pactwire.Identity{UserID: "olga", Roles: pactwire.RoleOperator}
+	if got, err := s.Service.Pact(t.Context(), op, p.ID); err != nil || got.ID != p.ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := s.Service.Pact(t.Context(), op, "none"); pactwire.CodeOf(err) != pactwire.NotFound {
+		t.Errorf("a pact that is not there: %v", err)
+	}
+	for _, a := range []pactwire.PactAction{pactwire.ActAccept, pactwire.ActLeave, pactwire.ActAbandon, pactwire.ActComplete} {
+		if _, err := s.Act(t.Context(), op, p.ID, a); pactwire.CodeOf(err) != pactwire.NotFound {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
 func TestWrongInput(t *testing.T) {
 	s, g := life(t)
 	many := []pactwire.UserID{"1", "2", "3", "4", "5", "6"}

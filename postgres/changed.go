@@ -56,3 +56,17 @@ func (d *DB) NodeAlive(ctx context.Context, id string) (alive bool, err error) {
 	})
 	return alive, readError("ask whether a node lives", err)
 }
+
+// NodesBesides counts the processes that have a lock in the name of another node than these.
+func (d *DB) NodesBesides(ctx context.Context, ids []string) (n int, err error) {
+	keys := make([]int64, len(ids))
+	for i, id := range ids {
+		keys[i] = int64(uint32(lockKey(id))) //nolint:gosec // as PostgreSQL has them
+	}
+	err = d.read(ctx, func(ctx context.Context) error {
+		return d.pool.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
+			AND objid::bigint <> ALL ($2::bigint[]) AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+			int64(lockSpace), keys).Scan(&n)
+	})
+	return n, readError("count the other nodes", err)
+}

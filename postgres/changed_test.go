@@ -100,6 +100,17 @@ func TestANodeKnowsWhichOthersLive(t *testing.T) {
 	if !alive("a") || !alive("b") || alive("c") {
 		t.Errorf("a %v, b %v, c %v", alive("a"), alive("b"), alive("c"))
 	}
+	besides := func(ids ...string) int {
+		t.Helper()
+		n, err := a.NodesBesides(t.Context(), ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n, m := besides("a", "b", "c"), besides("a"); n != 0 || m != 1 {
+		t.Errorf("%d besides a, b and c, %d besides a", n, m)
+	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

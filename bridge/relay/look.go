@@ -43,6 +43,9 @@ func (r *Relay) poll(ctx context.Context) {
 		} else {
 			r.suspects = r.heads(ctx, r.suspects, true)
 		}
+		if n%patientLook == 0 {
+			r.lookForOthers(ctx)
+		}
 		if n%forgetEvery == 0 {
 			r.seq.forget()
 		}

@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer, r *Relay) *metrics {
 }
 
 func (r *Relay) living() float64 {
-	if r.bus == nil || r.Err() != nil {
+	if r.bus == nil || r.cut() {
 		return 0
 	}
 	n := 0

@@ -66,6 +66,8 @@ type Relay struct {
 	lost    atomic.Uint64 // how often something was left out
 	alone   atomic.Bool   // no other node is known
 	sick    atomic.Pointer[error]
+	apart   atomic.Pointer[error] // nodes of this store are not heard of
+	unheard int                   // of poll: looks in a row for which that was so
 	nodes   atomic.Pointer[map[string]pactwire.NodeBeat]
 	eager   atomic.Int32 // frequent looks still to be made
 
@@ -168,8 +170,14 @@ func (r *Relay) Err() error {
 	if e := r.sick.Load(); e != nil {
 		return *e
 	}
+	if e := r.apart.Load(); e != nil {
+		return *e
+	}
 	return nil
 }
+
+// cut reports whether Redis cannot be used at all.
+func (r *Relay) cut() bool { return r.sick.Load() != nil }
 
 // lookSoon has everything looked at.
 func (r *Relay) lookSoon() {

@@ -19,7 +19,7 @@ func (r *Relay) send(ctx context.Context) {
 		if batch == nil {
 			return
 		}
-		if r.Err() != nil {
+		if r.cut() {
 			r.leaveOut(batch)
 			continue
 		}

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,11 +44,11 @@ func (a *asks) answer(n uint64, ok bool) {
 func (r *Relay) Yield(ctx context.Context, node string, key pactwire.SessionKey) bool {
 	ctx, cancel := context.WithTimeout(ctx, yieldTime)
 	defer cancel()
-	id, _, _ := strings.Cut(node, "/")
-	if own, _, _ := strings.Cut(r.cfg.Addr, "/"); id == own {
+	id := idOf(node)
+	if id == idOf(r.cfg.Addr) {
 		return true // an earlier start of this node: there is one process of a name
 	}
-	if r.bus != nil && r.Err() == nil && !r.dead(node) && r.ask(ctx, node, key) {
+	if r.bus != nil && !r.cut() && !r.dead(node) && r.ask(ctx, node, key) {
 		return true
 	}
 	if r.shared == nil {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -56,6 +57,21 @@ func (d *DB) NodeAlive(ctx context.Context, id string) (alive bool, err error) {
 	})
 	return alive, readError("ask whether a node lives", err)
 }
+
+// NodeAwake reports whether the process that has the lock in a node's name looks after it: one that hangs keeps its lock.
+func (d *DB) NodeAwake(ctx context.Context, id string) (awake bool, err error) {
+	err = d.read(ctx, func(ctx context.Context) error {
+		return d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted
+			AND classid = $1::bigint::oid AND objid = $2::bigint::oid AND objsubid = 2
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND state_change > clock_timestamp() - $3::interval)`,
+			int64(lockSpace), int64(uint32(lockKey(id))), awakeTime).Scan(&awake) //nolint:gosec // as PostgreSQL has them
+	})
+	return awake, readError("ask whether a node is awake", err)
+}
+
+// awakeTime is how long a node that is awake may take from one look at the database to the next.
+const awakeTime = 5 * time.Second
 
 // NodesBesides counts the processes that have a lock in the name of another node than these.
 func (d *DB) NodesBesides(ctx context.Context, ids []string) (n int, err error) {

@@ -100,6 +100,12 @@ func TestANodeKnowsWhichOthersLive(t *testing.T) {
 	if !alive("a") || !alive("b") || alive("c") {
 		t.Errorf("a %v, b %v, c %v", alive("a"), alive("b"), alive("c"))
 	}
+	if awake, err := a.NodeAwake(t.Context(), "b"); !awake || err != nil {
+		t.Errorf("b is awake: %v, %v", awake, err)
+	}
+	if awake, err := a.NodeAwake(t.Context(), "c"); awake || err != nil {
+		t.Errorf("c, which is nobody, is awake: %v, %v", awake, err)
+	}
 	besides := func(ids ...string) int {
 		t.Helper()
 		n, err := a.NodesBesides(t.Context(), ids)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ func (r *Relay) learnNodes(nodes []pactwire.NodeBeat) (silence bool) {
 			if before, ok := (*r.nodes.Load())[n.Addr]; ok && !before.Lapsed {
 				r.missed.some(time.Now()) // its last words may have been said and not told
 			}
+			silence = true // it may be cut off from Redis alone, until it is removed
 		default:
 			others++
 			silence = silence || n.Age > silent*r.cfg.Poll
@@ -109,9 +111,32 @@ func (r *Relay) bury(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case nodes := <-r.lapsed:
-			r.cfg.Lapsed(ctx, nodes)
+			if nodes = r.gone(ctx, nodes); len(nodes) > 0 {
+				r.cfg.Lapsed(ctx, nodes)
+			}
 		}
 	}
+}
+
+// gone leaves out the nodes that are cut off from Redis alone: they are at the store, and have their people.
+func (r *Relay) gone(ctx context.Context, lapsed []pactwire.NodeBeat) []pactwire.NodeBeat {
+	if r.shared == nil {
+		return lapsed
+	}
+	up := make(map[string]bool)
+	for addr, n := range *r.nodes.Load() {
+		up[idOf(addr)] = up[idOf(addr)] || !n.Lapsed
+	}
+	return slices.DeleteFunc(lapsed, func(n pactwire.NodeBeat) bool {
+		id := idOf(n.Addr)
+		if up[id] {
+			return false // it was started again; this start of it is over
+		}
+		call, cancel := context.WithTimeout(ctx, readTime)
+		defer cancel()
+		awake, err := r.shared.NodeAwake(call, id)
+		return err == nil && awake
+	})
 }
 
 // dead reports whether nobody reads a node's inbox any more.

@@ -72,6 +72,8 @@ type Shared interface {
 	ChangedPacts(ctx context.Context, since uint64) (changes []pactwire.PactChange, next uint64, err error)
 	// NodeAlive reports whether a process with a node's id has its hold on the store.
 	NodeAlive(ctx context.Context, id string) (bool, error)
+	// NodeAwake reports whether it looks after its hold: a process that hangs keeps it.
+	NodeAwake(ctx context.Context, id string) (bool, error)
 	// NodesBesides counts the processes that have theirs in the name of another node than these.
 	NodesBesides(ctx context.Context, ids []string) (int, error)
 }

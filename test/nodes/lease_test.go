@@ -34,3 +34,28 @@ func TestPromise6RedisAwayForLongerThanALease(t *testing.T) {
 	c.Nodes[1].Kill()
 	testkit.Eventually(t, limit, "bob is gone with his node", func() bool { return !online() })
 }
+
+// TestPromise6ANodeCutOffFromRedis: its lease is over, but it is there, and so are its people. One that hangs is not, although its
+// connections to the database stand.
+func TestPromise6ANodeCutOffFromRedis(t *testing.T) {
+	c := cluster(t, 2)
+	pact := string(c.Nodes[0].NewPact("alice", "bob").ID)
+	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+pact+"/presence/bob")
+	call(t, c.Nodes[1], "bob", "b", "users/bob/inbox")
+	online := func() bool {
+		all := presences(t, alice.topic("/bob"), "bob")
+		return len(all) > 0 && all[len(all)-1].IsOnline
+	}
+	testkit.Eventually(t, limit, "alice sees bob", online)
+	c.Nodes[1].ToRedis.Down()
+	testkit.Never(t, 2*lease, "bob goes", func() bool { return !online() })
+	testkit.Eventually(t, limit, "both nodes say that something is amiss", func() bool { return degraded(t, c.Nodes[0]) && degraded(t, c.Nodes[1]) })
+	c.Nodes[1].ToRedis.Up()
+	testkit.Eventually(t, limit, "both nodes are well", func() bool { return !degraded(t, c.Nodes[0]) && !degraded(t, c.Nodes[1]) })
+	testkit.Never(t, lease+time.Second, "bob goes", func() bool { return !online() })
+
+	c.Nodes[1].Freeze()
+	testkit.Eventually(t, 2*lease+10*time.Second, "bob is gone with his node", func() bool { return !online() })
+	c.Nodes[1].Thaw()
+	testkit.Eventually(t, limit, "bob is there again", online)
+}

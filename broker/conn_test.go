@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"log/slog"
 	"strings"
 	"testing"
@@ -260,7 +261,9 @@ func TestWhoIsHeardOutHasBeenDealtWith(t *testing.T) {
 	entered, hold := make(chan struct{}), make(chan struct{})
 	p := newPeer()
 	conns := make(chan *broker.Conn, 100)
-	s := start(t, broker.Config{TCP: "127.0.0.1:0", WS: "127.0.0.1:0"}, &open{
+	cert, key := files(t)
+	writeCertificate(t, cert, key, "one.example.org")
+	s := start(t, broker.Config{TCP: "127.0.0.1:0", TLS: "127.0.0.1:0", WS: "127.0.0.1:0", CertFile: cert, KeyFile: key}, &open{
 		session:     func(cl *mqtt.Client) { connOf(cl).Bind(p) },
 		established: func(cl *mqtt.Client) { conns <- connOf(cl) },
 		publish:     func(*mqtt.Client, packets.Packet) error { close(entered); <-hold; return nil },
@@ -278,7 +281,14 @@ func TestWhoIsHeardOutHasBeenDealtWith(t *testing.T) {
 	}
 	dials := map[string]func() *client{
 		"tcp": func() *client { return dial(t, s) },
-		"ws":  func() *client { return mustDialWeb(t, "ws://"+s.addr("ws")+"/mqtt") },
+		"tls": func() *client {
+			tc, err := tls.Dial("tcp", s.addr("tls"), &tls.Config{InsecureSkipVerify: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return talk(t, tc)
+		},
+		"ws": func() *client { return mustDialWeb(t, "ws://"+s.addr("ws")+"/mqtt") },
 	}
 	for name, dial := range dials {
 		c := dial().connect(5, name)

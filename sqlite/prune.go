@@ -16,6 +16,7 @@ var (
 		(SELECT seq FROM log WHERE stream = ?1 AND seq <= ?2 AND at BETWEEN ?3 AND ?4 ORDER BY seq LIMIT 1), ?2 + 1)
 		ORDER BY seq DESC LIMIT 1`)
 	sqlDropEntries = newQuery(`DELETE FROM log WHERE stream = ? AND seq <= ? RETURNING 1`)
+	sqlDropOldest  = newQuery(`DELETE FROM log WHERE id <= ?`)
 	sqlPutFloor    = newQuery(`INSERT INTO floors (stream, floor) VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET floor = excluded.floor`)
 
 	sqlCommandSlice = newQuery(`SELECT id, accepted_at < ?, answer IS NULL FROM commands WHERE id > ? ORDER BY id LIMIT ?`)
@@ -31,14 +32,14 @@ var (
 // stream is always its end. A date that is still to come says nothing of an entry's age: it goes with what is old behind it in its stream.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
 	now := millis(d.cfg.Now())
-	total, err := d.walk(ctx, sqlEntryOld, millis(entriesBefore), func(t *Tx, after int64) (passed, error) {
-		return t.pruneEntries(after, millis(entriesBefore), now)
+	total, err := d.walk(ctx, sqlEntryOld, millis(entriesBefore), func(t *Tx, at passed) (passed, error) {
+		return t.pruneEntries(at, millis(entriesBefore), now)
 	})
 	if err != nil {
 		return total, err
 	}
-	n, err := d.walk(ctx, sqlCommandOld, millis(commandsBefore), func(t *Tx, after int64) (passed, error) {
-		return t.pruneCommands(after, millis(commandsBefore))
+	n, err := d.walk(ctx, sqlCommandOld, millis(commandsBefore), func(t *Tx, at passed) (passed, error) {
+		return t.pruneCommands(at.last, millis(commandsBefore))
 	})
 	total += n
 	if err != nil {
@@ -62,25 +63,27 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 type passed struct {
 	last int64 // the number of its last row
 	old  bool  // something in it is old, if not all of that may go
+	kept bool  // something up to there is still there
 	gone int
 	end  bool // there is nothing behind it
 }
 
 // walk prunes a table whose rows are numbered in the order in which they were written, slice by slice. That is nearly the order of their
 // times as well, so it ends where nothing is old, and a look ahead finds nothing either.
-func (d *DB) walk(ctx context.Context, old query, before int64, slice func(t *Tx, after int64) (passed, error)) (total int, err error) {
+func (d *DB) walk(ctx context.Context, old query, before int64, slice func(t *Tx, at passed) (passed, error)) (total int, err error) {
 	for at, upto := (passed{}), int64(0); ; {
-		err := d.Update(ctx, func(t *Tx) error {
-			p, err := slice(t, at.last)
-			if err == nil && !p.old && !p.end && p.last >= upto {
-				upto, err = t.oldAhead(old, p.last, before)
+		next, ahead := at, upto
+		err := d.Update(ctx, func(t *Tx) (err error) { // once more, when its transaction failed for the sake of another
+			ahead = upto
+			if next, err = slice(t, at); err == nil && !next.old && !next.end && next.last >= upto {
+				ahead, err = t.oldAhead(old, next.last, before)
 			}
-			at = p
 			return err
 		})
 		if err != nil {
 			return total, err
 		}
+		at, upto = next, ahead
 		if total += at.gone; at.end || !at.old && at.last >= upto {
 			return total, nil
 		}
@@ -100,21 +103,39 @@ func (t *Tx) oldAhead(old query, after, before int64) (found int64, err error) {
 	return found, err
 }
 
-// pruneEntries drops what is old of one slice of the log, and moves the floors of its streams.
-func (t *Tx) pruneEntries(after, before, now int64) (p passed, err error) {
-	tops := map[int64]int64{} // of what is old
-	n := 0
-	s := t.c.q(sqlEntrySlice).int(before).int(after).int(pruneSlice)
+// pruneEntries drops what is old of one slice of the log, and moves the floors of its streams: in one go the rows with which the log
+// begins, nearly always all, and by stream those behind one that stays.
+func (t *Tx) pruneEntries(at passed, before, now int64) (p passed, err error) {
+	floors, tops := map[int64]int64{}, map[int64]int64{} // by stream, of the one and of the others
+	oldest, n := int64(0), 0
+	p.kept = at.kept
+	s := t.c.q(sqlEntrySlice).int(before).int(at.last).int(pruneSlice)
 	for ; s.next(); n++ {
 		p.last = s.colInt(0)
-		if s.colBool(3) {
-			tops[s.colInt(1)] = max(tops[s.colInt(1)], s.colInt(2))
+		switch stream, seq, old := s.colInt(1), s.colInt(2), s.colBool(3); {
+		case old && !p.kept:
+			oldest, floors[stream] = p.last, seq
+			p.gone++
+		case old:
+			tops[stream] = seq
+		default:
+			p.kept = true
 		}
 	}
 	if err := s.end(); err != nil {
 		return passed{}, err
 	}
-	p.old, p.end = len(tops) > 0, n < pruneSlice
+	p.old, p.end = oldest > 0 || len(tops) > 0, n < pruneSlice
+	for stream, floor := range floors {
+		if err := t.c.q(sqlPutFloor).int(stream).int(floor).run(); err != nil {
+			return passed{}, err
+		}
+	}
+	if oldest > 0 {
+		if err := t.c.q(sqlDropOldest).int(oldest).run(); err != nil {
+			return passed{}, err
+		}
+	}
 	for stream, top := range tops {
 		gone, err := t.dropEntries(stream, top, before, now)
 		if err != nil {

@@ -22,6 +22,14 @@ func (m *Membership) rename(u pactwire.UserID, name string, pub Publisher) []pac
 	return told
 }
 
+// heard says how a user is called by what is stored now, perhaps by another node. What this node stored before holds no more then: the
+// next token may say it anew.
+func (b *Bridge) heard(u pactwire.UserID, name string) {
+	if known, ok := b.names.Load(u); ok && known != name && name != "" {
+		b.names.Delete(u)
+	}
+}
+
 // renamed tells the readers of pacts that a member has another name there.
 func (m *Membership) renamed(pacts []pactwire.PactID, pub Publisher) {
 	for _, p := range pacts {

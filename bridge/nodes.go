@@ -32,7 +32,11 @@ func (b *Bridge) relearn(ctx context.Context, id pactwire.PactID, pub Publisher)
 	if b.cfg.Remote {
 		return b.Refresh(ctx, id) // tells by itself, of what is new
 	}
-	return b.members.relearn(ctx, id, pub)
+	p, err := b.members.relearn(ctx, id, pub)
+	for i := range p.Members {
+		b.heard(p.Members[i].UserID, p.Members[i].UserName)
+	}
+	return err
 }
 
 // unstated is a publisher of changes that may be none: a state that is another is told when the news of it comes. Else whoever asks
@@ -94,7 +98,8 @@ func comeApart(ctx context.Context, n int) bool {
 	return n == 0 || pace.Pause(ctx, rand.N(firstPause<<n))
 }
 
-func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {
+// relearn reads a pact, and returns it as it is known then; nothing where there is none.
+func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) (pactwire.Pact, error) {
 	for n := range rereadings {
 		if !comeApart(ctx, n) {
 			break
@@ -103,11 +108,11 @@ func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publis
 		p, err := m.read1(ctx, id)
 		if pactwire.CodeOf(err) == pactwire.NotFound {
 			m.unwatch(id, changed)
-			return nil // such as one that was being made when it was asked for
+			return pactwire.Pact{}, nil // such as one that was being made when it was asked for
 		}
 		if err != nil {
 			m.unwatch(id, changed)
-			return err
+			return pactwire.Pact{}, err
 		}
 		changes, ok := m.takeUnless(changed, p)
 		if !ok {
@@ -117,9 +122,9 @@ func (m *Membership) relearn(ctx context.Context, id pactwire.PactID, pub Publis
 			pub.PactsChanged(c.user, c.joined, c.left)
 		}
 		pub.StateChanged(id)
-		return nil
+		return p, nil
 	}
-	return errUnclear
+	return pactwire.Pact{}, errUnclear
 }
 
 // read1 reads one pact, with where its members' own stories begin.
@@ -211,8 +216,14 @@ func (m *Membership) Members(ctx context.Context, id pactwire.PactID) (list []pa
 	return list, err
 }
 
-// Rename gives a user another name in pacts, as another node has told, and tells their readers: also where it was read before the
-// news came, since that tells nobody.
+// Rename gives a user another name in pacts, as another node has told, and tells this node's connections of it.
+func (b *Bridge) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID) {
+	b.heard(u, name)
+	b.members.Rename(u, name, pacts, b.local)
+}
+
+// Rename gives a user another name in pacts, and tells their readers: also where it was read before the news came, since that
+// tells nobody.
 func (m *Membership) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID, pub Publisher) {
 	m.putName(u, name, pacts)
 	m.renamed(pacts, pub)

@@ -10,7 +10,6 @@ import (
 	"github.com/pactwire/pactwire/bridge"
 	"github.com/pactwire/pactwire/bridge/presence"
 	"github.com/pactwire/pactwire/bridge/relay"
-	"github.com/pactwire/pactwire/broker/delivery"
 	"github.com/pactwire/pactwire/internal/config"
 	"github.com/pactwire/pactwire/redis"
 )
@@ -73,7 +72,7 @@ func (n *node) join() {
 	if s, ok := n.store.(postgresStore); ok {
 		cfg.Company = s.Share
 	}
-	r := relay.New(cfg, bus, n.hub, relayView{n.members, n.bridge, n.hub}, n.store, n.store.(relay.Shared), n.log, n.reg)
+	r := relay.New(cfg, bus, n.hub, relayView{n.members, n.bridge}, n.store, n.store.(relay.Shared), n.log, n.reg)
 	n.others.relay = r
 	n.hub.Share(n.others.addr, n.store, r)
 	n.bridge.Bind(r)
@@ -126,7 +125,6 @@ func (o *others) err() error {
 type relayView struct {
 	*bridge.Membership
 	bridge *bridge.Bridge
-	hub    *delivery.Hub
 }
 
 func (v relayView) Relearn(ctx context.Context, p pactwire.PactID) error {
@@ -134,7 +132,7 @@ func (v relayView) Relearn(ctx context.Context, p pactwire.PactID) error {
 }
 
 func (v relayView) Rename(u pactwire.UserID, name string, pacts []pactwire.PactID) {
-	v.Membership.Rename(u, name, pacts, v.hub)
+	v.bridge.Rename(u, name, pacts)
 }
 
 // pollOf is how often to look at what other nodes wrote; 0 = there are none.

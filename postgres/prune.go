@@ -21,32 +21,27 @@ const (
 // stream is always its end. A date that is still to come says nothing of an entry's age: it goes with what is old behind it in its stream.
 // While another node prunes nothing is done.
 func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time) (int, error) {
-	total := 0
+	total, err := d.pruneLog(ctx, entriesBefore)
+	if err != nil {
+		return total, readError("prune", err)
+	}
 	both := entriesBefore
 	if commandsBefore.Before(both) {
 		both = commandsBefore
 	}
-	entries := entryPruner{now: millis(d.cfg.Now()), held: []int64{}}
 	for _, slice := range []struct {
 		drop    func(ctx context.Context, tx pgx.Tx, before int64) (int, error)
 		before  time.Time
 		counted bool
 	}{
-		{entries.prune, entriesBefore, true}, {pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false},
+		{pruneCommands, commandsBefore, true}, {pruneWebhooks, commandsBefore, false},
 		{pruneReactions, entriesBefore, false}, {pruneCelebrations, both, false}, {pruneSeenCheckins, both, false},
 	} {
 		for more := !slice.before.IsZero(); more; {
 			n := 0
-			err := d.read(ctx, func(ctx context.Context) error {
-				return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-					var ours bool
-					if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(pruneLock)).Scan(&ours); err != nil || !ours {
-						return err
-					}
-					var err error
-					n, err = slice.drop(ctx, tx, millis(slice.before))
-					return err
-				})
+			err := d.pruneAlone(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+				n, err = slice.drop(ctx, tx, millis(slice.before))
+				return err
 			})
 			if err != nil {
 				return total, readError("prune", err)
@@ -60,27 +55,43 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 	return total, nil
 }
 
-// entryPruner prunes the log, and knows on its way which streams keep what is old, for what is before it.
-type entryPruner struct {
-	now  int64
-	held []int64
+// pruneAlone runs fn in a transaction, unless another node prunes.
+func (d *DB) pruneAlone(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return d.read(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+			var ours bool
+			if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(pruneLock)).Scan(&ours); err != nil || !ours {
+				return err
+			}
+			return fn(ctx, tx)
+		})
+	})
 }
 
-// prune drops the oldest entries of the streams that a slice of the oldest rows belongs to, and moves their floors. It returns 0 when
-// there are no more such rows.
-func (p *entryPruner) prune(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
-	for {
-		n, held, err := p.slice(ctx, tx, before)
-		p.held = append(p.held, held...)
-		if n > 0 || len(held) == 0 || err != nil {
-			return n, err
+// pruneLog drops entries, until those that are old enough are gone, or are behind one of their stream that is not.
+func (d *DB) pruneLog(ctx context.Context, before time.Time) (total int, err error) {
+	held := []int64{} // streams that keep something old
+	for more := !before.IsZero(); more; {
+		var n int
+		var found []int64
+		err := d.pruneAlone(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			n, found, err = pruneEntries(ctx, tx, millis(before), millis(d.cfg.Now()), held)
+			return err
+		})
+		if err != nil {
+			return total, err
 		}
+		total += n
+		held = append(held, found...)
+		more = n > 0 || len(found) > 0
 	}
+	return total, nil
 }
 
-// slice also returns the streams of which something old stays: an entry before it is young enough, by whichever clock. Within a stream
-// the order of seq finds that at once, so the index on at is kept out of it (at + 0).
-func (p *entryPruner) slice(ctx context.Context, tx pgx.Tx, before int64) (n int, held []int64, err error) {
+// pruneEntries drops the oldest entries of the streams that a slice of the oldest rows belongs to, but for those that are held, and moves
+// their floors. It also returns the streams of which something old stays: an entry before it is young enough, by whichever clock. Within
+// a stream the order of seq finds that at once, so the index on at is kept out of it (at + 0).
+func pruneEntries(ctx context.Context, tx pgx.Tx, before, now int64, held []int64) (n int, found []int64, err error) {
 	err = tx.QueryRow(ctx, `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 AND stream NOT IN (SELECT unnest($4::bigint[])) LIMIT $2),
 		top AS (SELECT stream, max(seq) AS seq FROM old GROUP BY stream),
 		young AS MATERIALIZED (SELECT t.stream, t.seq,
@@ -91,8 +102,8 @@ func (p *entryPruner) slice(ctx context.Context, tx pgx.Tx, before int64) (n int
 		moved AS (UPDATE names n SET floor = c.upto FROM cut c JOIN locked k ON k.id = c.stream WHERE n.id = c.stream AND n.floor < c.upto),
 		gone AS (DELETE FROM log l USING cut c WHERE l.stream = c.stream AND l.seq <= c.upto RETURNING 1)
 		SELECT (SELECT count(*) FROM gone), (SELECT array_agg(stream) FROM cut WHERE first IS NOT NULL)`,
-		before, pruneSlice, p.now, p.held).Scan(&n, &held)
-	return n, held, err
+		before, pruneSlice, now, held).Scan(&n, &found)
+	return n, found, err
 }
 
 func pruneCommands(ctx context.Context, tx pgx.Tx, before int64) (int, error) {

@@ -114,8 +114,23 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	codes, _ := aside(func() ([]byte, error) { return p.session.Subscribe(ctx, subs), nil })
 	for k, code := range codes {
 		p.codes[at[k]] = p.code(code)
+		if p.reason == "" && after != nil && code < packets.ErrUnspecifiedError.Code {
+			p.reason = unheeded(subs[k])
+		}
 	}
 	return pk
+}
+
+// unheeded says why "after" means nothing for a filter that was granted; "" when it does.
+func unheeded(s pactwire.Subscription) string {
+	filter, _ := topics.Unlimited.ParseFilter(s.Filter)
+	switch _, one := filter.Stream(); {
+	case !one:
+		return "the user property after is ignored for filters that do not name one stream"
+	case s.QoS == 0:
+		return "the user property after is ignored with QoS 0, which is live only; subscribe with QoS 1"
+	}
+	return ""
 }
 
 // subscribeLab keeps filters that are deeper or longer than the limits away from the library's trie, whose work grows

@@ -143,6 +143,18 @@ func TestAfterThatIsNoPlaceIsRefused(t *testing.T) {
 		}
 		c.quit()
 	}
+	for filter, word := range map[string]string{"users/alice/inbox": "QoS 0", "pacts/+/activity": "one stream", "pacts/" + p + "/state": "one stream", "users/bob/inbox": ""} {
+		c := connect(t, s, opts{user: "alice", v: 5})
+		c.subWith(0, userProp("after", "0"), filter)
+		if why, _ := c.of(suback)[0].props[reasonString].(string); !strings.Contains(why, word) || word == "" && why != "" {
+			t.Errorf("%s with QoS 0: told %q", filter, why)
+		}
+		c.subWith(1, userProp("after", "0"), "users/alice/inbox")
+		if why, said := c.of(suback)[1].props[reasonString]; said {
+			t.Errorf("an after that is heeded: told %q", why)
+		}
+		c.quit()
+	}
 	c := connect(t, s, opts{user: "alice", v: 5, props: []byte{0x17, 0}})
 	if got := c.subWith(1, bad["x"], "users/alice/inbox"); got[0] != notSo || len(c.of(suback)[0].props) > 0 {
 		t.Errorf("who wants no reasons: %#x, %v", got, c.of(suback)[0].props)

@@ -26,10 +26,11 @@ const (
 	kindPresence                 // a person's presence is another
 	kindYield                    // a session is to be let go
 	kindYielded                  // the answer
+	kindRevoked                  // credentials were taken back: read which
 )
 
 var kindNames = map[kind]string{0: "warning", kindEntry: "entry", kindDirect: "direct", kindState: "state", kindPact: "pact", kindName: "name",
-	kindPresence: "presence", kindYield: "yield", kindYielded: "yielded"}
+	kindPresence: "presence", kindYield: "yield", kindYielded: "yielded", kindRevoked: "revoked"}
 
 // header comes before the items of a message.
 type header struct {
@@ -186,7 +187,7 @@ func readMessage(m []byte, head func(header) bool, f func(*item)) error {
 
 func readItem(r *reader) (it item, known bool) {
 	it.kind = kind(r.byte())
-	if it.kind < kindEntry || it.kind > kindYielded {
+	if it.kind < kindEntry || it.kind > kindRevoked {
 		return it, false
 	}
 	if it.kind == kindEntry {

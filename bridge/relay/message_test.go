@@ -12,7 +12,7 @@ import (
 )
 
 func drawItem(t *rapid.T) item {
-	k := kind(rapid.IntRange(int(kindEntry), int(kindYielded)).Draw(t, "kind"))
+	k := kind(rapid.IntRange(int(kindEntry), int(kindRevoked)).Draw(t, "kind"))
 	text := rapid.StringN(0, 8, 30)
 	bytes := rapid.SliceOfN(rapid.Byte(), 1, 30)
 	if k == kindEntry {
@@ -62,7 +62,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(append(appendHeader(nil, header{from: "a/1"}), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		_ = readMessage(m, func(header) bool { return true }, func(it *item) {
-			if it.kind < kindEntry || it.kind > kindYielded {
+			if it.kind < kindEntry || it.kind > kindRevoked {
 				t.Errorf("kind %d", it.kind)
 			}
 			if b := appendItem(nil, it); len(it.payload) > 0 && !bytes.Contains(b, it.payload) {

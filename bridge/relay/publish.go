@@ -58,6 +58,9 @@ func (r *Relay) Renamed(u pactwire.UserID, name string, pacts []pactwire.PactID)
 	r.tell(item{kind: kindName, user: u, text: name, pacts: pacts})
 }
 
+// Revoked tells all nodes that credentials were taken back here: what they were given for may be connected to any of them.
+func (r *Relay) Revoked() { r.tell(item{kind: kindRevoked}) }
+
 // PresenceChanged tells everybody who may see it of a person's presence.
 func (r *Relay) PresenceChanged(p pactwire.Presence, pacts []pactwire.PactID) {
 	it := item{kind: kindPresence, user: p.UserID, text: p.UserName, status: p.Status, number: p.Version, pacts: pacts}

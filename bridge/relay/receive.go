@@ -77,6 +77,10 @@ func (r *Relay) hear(ctx context.Context, from string, it *item) {
 		r.view.Rename(it.user, it.text, it.pacts)
 	case kindPresence:
 		r.show(it)
+	case kindRevoked:
+		if r.cfg.Revoked != nil {
+			r.cfg.Revoked()
+		}
 	case kindYield:
 		r.letGo(ctx, from, it)
 	case kindYielded:

@@ -24,6 +24,8 @@ type Config struct {
 	// Reset must not block; Lapsed may take its time.
 	Reset  func()
 	Lapsed func(ctx context.Context, nodes []pactwire.NodeBeat)
+	// Revoked is called when another node has taken credentials back. It must not block.
+	Revoked func()
 	// Company is called with how many nodes live, this one among them, at each beat. It must not block.
 	Company func(nodes int)
 }

@@ -114,7 +114,7 @@ func (x *routes) of(it *item) (to []string) {
 		add(x.users[u])
 	}
 	switch it.kind {
-	case kindPact:
+	case kindPact, kindRevoked:
 		add(x.all)
 	case kindEntry, kindDirect, kindState, kindPresence:
 		add(x.operators)
@@ -138,7 +138,7 @@ func (x *routes) concerned(it *item) []pactwire.UserID {
 			all = append(all, x.members[p]...)
 		}
 		return all
-	case kindPact:
+	case kindPact, kindRevoked:
 		return nil // but for all nodes
 	}
 	return []pactwire.UserID{it.user}

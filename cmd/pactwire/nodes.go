@@ -61,7 +61,8 @@ func (n *node) join() {
 		n.bridge.Bind(n.hub)
 		return
 	}
-	cfg := relay.Config{Addr: n.others.addr, Poll: n.cfg.Store.Poll, Grace: n.cfg.Presence.Grace, Lease: n.cfg.Presence.Lease}
+	cfg := relay.Config{Addr: n.others.addr, Poll: n.cfg.Store.Poll, Grace: n.cfg.Presence.Grace, Lease: n.cfg.Presence.Lease,
+		Revoked: n.revoked.LookSoon}
 	if s, ok := n.people.(*presence.Shared); ok {
 		cfg.Reset, cfg.Lapsed = s.Repeat, s.Bury
 	}
@@ -77,6 +78,7 @@ func (n *node) join() {
 	n.hub.Share(n.others.addr, n.store, r)
 	n.bridge.Bind(r)
 	n.bridge.Share(r, n.hub)
+	n.revoked.Share(r.Revoked)
 }
 
 // tellPresence tells everybody who may see it of a person's presence.

@@ -44,9 +44,11 @@ type Revocations struct {
 
 	stop func()
 	task sync.WaitGroup
+	soon chan struct{} // of size 1: another node has revoked something
 
 	mu      sync.RWMutex
 	revoked func() // called after something was learned
+	tell    func() // called after something was revoked here
 	swept   time.Time
 	looked  time.Time                          // when the last look that succeeded began
 	tokens  map[string]time.Time               // by jti: until when it is to be remembered
@@ -58,7 +60,7 @@ type userRevocation struct{ before, until time.Time }
 
 // NewRevocations makes the list. Load fills it before anybody is let in.
 func NewRevocations(store RevocationStore, every time.Duration, log *slog.Logger) *Revocations {
-	return &Revocations{store: store, every: every, log: log, now: time.Now, stop: func() {}, revoked: func() {},
+	return &Revocations{store: store, every: every, log: log, now: time.Now, stop: func() {}, soon: make(chan struct{}, 1), revoked: func() {}, tell: func() {},
 		tokens: make(map[string]time.Time), users: make(map[pactwire.UserID]userRevocation), devices: make(map[pactwire.DeviceID]time.Time)}
 }
 
@@ -68,6 +70,22 @@ func (r *Revocations) OnRevoked(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.revoked = f
+}
+
+// Share names how to tell other nodes that something was revoked here, so that they call LookSoon. Without it, and where it does not reach
+// them, they look by themselves. It must not block.
+func (r *Revocations) Share(tell func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tell = tell
+}
+
+// LookSoon has the list look at what other nodes have revoked, without waiting for its time. It does not block.
+func (r *Revocations) LookSoon() {
+	select {
+	case r.soon <- struct{}{}:
+	default:
+	}
 }
 
 // Start reads what was revoked, and begins to look for what other nodes revoke. Without the list nobody may be let in, so
@@ -97,6 +115,7 @@ func (r *Revocations) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-r.soon:
 		}
 		if err := r.Look(ctx); ctx.Err() == nil {
 			r.trouble.Change(r.log, "what other nodes revoked cannot be looked for", err)
@@ -141,7 +160,7 @@ func (r *Revocations) Revoke(ctx context.Context, by pactwire.UserID, in pactwir
 	if err := r.store.AddRevocation(ctx, rev); err != nil {
 		return rev, err
 	}
-	r.learn([]pactwire.Revocation{rev})
+	r.made(rev)
 	return rev, nil
 }
 
@@ -159,8 +178,17 @@ func (r *Revocations) removeDevice(ctx context.Context, rev pactwire.Revocation)
 	case !there:
 		return pactwire.Errorf(pactwire.NotFound, "there is no such device")
 	}
-	r.learn([]pactwire.Revocation{rev})
+	r.made(rev)
 	return nil
+}
+
+// made has what was revoked here hold, and tells other nodes.
+func (r *Revocations) made(rev pactwire.Revocation) {
+	r.mu.RLock()
+	tell := r.tell
+	r.mu.RUnlock()
+	tell()
+	r.learn([]pactwire.Revocation{rev})
 }
 
 // maxTokenID bounds what is kept of one token.

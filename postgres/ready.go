@@ -24,8 +24,7 @@ func (d *DB) Ready(ctx context.Context) error {
 		return fmt.Errorf("%w; it is tried again all the time", err)
 	}
 	if took := d.k.busyFor(); took > stuckAfter {
-		return fmt.Errorf("a commit has not ended for %v; somebody's lock may hold it up: see pg_stat_activity and pg_blocking_pids, and end that session",
-			took.Round(time.Second))
+		return fmt.Errorf("a commit has not ended for %v; %s", took.Round(time.Second), heldUp)
 	}
 	if failing := d.k.failing.Load(); failing != nil {
 		if err := d.probe(ctx); err != nil {
@@ -45,6 +44,9 @@ func (k *committer) busyFor() time.Duration {
 	}
 	return 0
 }
+
+// heldUp is what may hold up a commit of a database that answers.
+const heldUp = "somebody's lock, or a standby that has to confirm, may hold it up: see pg_stat_activity and pg_blocking_pids"
 
 // probe commits something that leaves nothing behind, with the locks on tables that every command needs, on a connection of its own:
 // there may be none left for commits.
@@ -74,6 +76,9 @@ func (d *DB) probe(ctx context.Context) error {
 // advice says what the operator can do about a commit that failed.
 func advice(err error) string {
 	var e *pgconn.PgError
+	if errors.Is(err, context.DeadlineExceeded) {
+		return heldUp
+	}
 	if !errors.As(err, &e) {
 		return "it is tried again all the time"
 	}
@@ -85,7 +90,7 @@ func advice(err error) string {
 	case e.Code == "53100":
 		return "the database's disk is full; free some space"
 	case e.Code == "55P03", e.Code == "57014":
-		return "somebody's lock may hold it up: see pg_stat_activity and pg_blocking_pids, and end that session"
+		return heldUp
 	case e.Code == "42501":
 		return "the role may not write; it needs to own its database"
 	case e.Code[:2] == "53":

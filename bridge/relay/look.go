@@ -65,7 +65,16 @@ func (r *Relay) lookAtPacts(ctx context.Context) {
 	}
 	r.trouble.Change(r.log, "nodes: changes of pacts cannot be looked for", err)
 	if err != nil {
+		r.blind = true
 		return
+	}
+	if r.blind { // whom to tell of presence could not be read either
+		r.blind = false
+		if r.bus == nil {
+			r.hub.PresenceMissed()
+		} else {
+			r.missed.some(time.Now())
+		}
 	}
 	known := make(map[pactwire.PactID]uint64, len(changes))
 	for _, c := range changes {

@@ -69,6 +69,7 @@ type Relay struct {
 	alone   atomic.Bool   // no other node is known
 	sick    atomic.Pointer[error]
 	apart   atomic.Pointer[error] // nodes of this store are not heard of
+	blind   bool                  // of poll: the store could not be asked at the last look
 	unheard int                   // of poll: looks in a row for which that was so
 	nodes   atomic.Pointer[map[string]pactwire.NodeBeat]
 	eager   atomic.Int32 // frequent looks still to be made

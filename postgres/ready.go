@@ -98,3 +98,27 @@ func advice(err error) string {
 	}
 	return "it is tried again all the time"
 }
+
+// Check connects to the database of a URL as Open does, changes nothing, and returns its time. It fails when a node could not work
+// there.
+func Check(ctx context.Context, url string) (clock time.Time, err error) {
+	pc, err := parse(url)
+	if err != nil {
+		return clock, err
+	}
+	d := &DB{conns: pc.ConnConfig}
+	if err := d.durable(ctx); err != nil {
+		return clock, err
+	}
+	c, err := d.connect(ctx)
+	if err != nil {
+		return clock, openError(d.conns, err)
+	}
+	defer func() { _ = c.Close(ctx) }() // it served its purpose
+	var standby bool
+	err = c.QueryRow(ctx, `SELECT clock_timestamp(), current_setting('transaction_read_only') = 'on'`).Scan(&clock, &standby)
+	if err == nil && standby {
+		err = errors.New(advice(&pgconn.PgError{Code: "25006"}))
+	}
+	return clock, err
+}

@@ -126,6 +126,16 @@ func connect(raw string, pool int, onConnect func(context.Context, *goredis.Conn
 	return goredis.NewClient(o), nil
 }
 
+// Check asks the Redis of a URL for its time.
+func Check(ctx context.Context, url string) (clock time.Time, err error) {
+	c, err := Open(Config{URL: url, Addr: "nobody"})
+	if err != nil {
+		return clock, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return c.c.Time(ctx).Result()
+}
+
 // Close ends the connections. A Receive under way returns within about a second.
 func (c *Client) Close() error { return errors.Join(c.inbox.Close(), c.c.Close()) }
 

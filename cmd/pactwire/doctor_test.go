@@ -76,6 +76,10 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	}))
 	defer strict.Close()
 	nobody := testkit.FreeAddr(t)
+	database, cache := testkit.Postgres(t), testkit.Redis(t)
+	at := "postgres://postgres@" + database.Addr
+	database.SQL("CREATE DATABASE standby")
+	database.SQL("ALTER DATABASE standby SET default_transaction_read_only = on")
 	for _, test := range []struct {
 		name     string
 		settings []string
@@ -95,6 +99,10 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"a habits-service with another secret", []string{"habits.mode=http", "habits.url=" + strict.URL}, "habits", failure, "does not accept us"},
 		{"PostgreSQL that is away", []string{"store.url=postgres://u@" + nobody + "/p"}, "store", failure, "nobody answers at " + nobody},
 		{"Redis that is away", []string{"store.url=postgres://u@" + nobody + "/p", "redis.url=redis://" + nobody}, "redis", failure, "nobody answers at " + nobody},
+		{"no such role", []string{"store.url=postgres://u@" + database.Addr + "/postgres"}, "store", failure, `role "u" does not exist`},
+		{"no such database", []string{"store.url=" + at + "/p"}, "store", failure, `database "p" does not exist`},
+		{"a standby", []string{"store.url=" + at + "/standby"}, "store", failure, "read-only"},
+		{"no such number of a database", []string{"store.url=" + at + "/postgres", "redis.url=redis://" + cache.Addr + "/99"}, "redis", failure, "out of range"},
 		{"no certificate", []string{"mqtt.tls=" + nobody, "mqtt.cert_file=" + nobody, "mqtt.key_file=" + nobody}, "tls", failure, "no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,11 +10,9 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -156,7 +154,7 @@ func (d *doctor) files() {
 func (d *doctor) store(ctx context.Context) {
 	path := d.cfg.SQLitePath()
 	if path == "" {
-		d.dial(ctx, "store", string(d.cfg.Store.URL), "5432", "start PostgreSQL, or set store.url")
+		d.postgres(ctx)
 		return
 	}
 	const do = "let this user write there, or set data_dir or store.url to another place"
@@ -272,40 +270,6 @@ func (d *doctor) habits(ctx context.Context) {
 	}
 }
 
-func (d *doctor) redis(ctx context.Context) {
-	if d.cfg.Redis.URL != "" {
-		d.dial(ctx, "redis", string(d.cfg.Redis.URL), "6379", "start Redis, or set redis.url")
-	}
-}
-
-// dial tries whether somebody listens where a URL says.
-func (d *doctor) dial(ctx context.Context, check, address, port, do string) {
-	u, err := url.Parse(address)
-	if err != nil {
-		d.say(check, failure, do, "the address cannot be read")
-		return
-	}
-	network, addr := "tcp", u.Host
-	if u.Port() == "" {
-		addr = net.JoinHostPort(u.Hostname(), port)
-	}
-	if folder := u.Query().Get("host"); strings.HasPrefix(folder, "/") {
-		network, addr = "unix", filepath.Join(folder, ".s.PGSQL."+port)
-	} else if u.Scheme == "unix" {
-		network, addr = "unix", u.Path
-	}
-	ctx, cancel := context.WithTimeout(ctx, doctorTime)
-	defer cancel()
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, network, addr)
-	if err != nil {
-		d.say(check, failure, do, "nobody answers at %s: %v", addr, cause(err))
-		return
-	}
-	_ = c.Close() // it was only asked whether it opens
-	d.ok(check, "somebody listens at %s", addr)
-}
-
 // clock looks for a clock that cannot be right. Others' clocks are compared where they are asked anyway.
 func (d *doctor) clock() {
 	now := time.Now()
@@ -326,11 +290,16 @@ func (d *doctor) apart(who string, resp *http.Response, began time.Time) {
 	if err != nil {
 		return
 	}
-	// The answer was written between began and now, and its date is cut to the second: what both allow is no difference.
+	// The date is cut to the second: what that allows is no difference.
+	d.clocks(who, theirs, theirs.Add(time.Second), began)
+}
+
+// clocks compares the clock of who answered a question that was asked at a time: it showed something from theirs to until.
+func (d *doctor) clocks(who string, theirs, until, began time.Time) {
 	var apart time.Duration
 	if ahead := time.Until(theirs); ahead > 0 {
 		apart = ahead
-	} else if behind := theirs.Add(time.Second).Sub(began); behind < 0 {
+	} else if behind := until.Sub(began); behind < 0 {
 		apart = behind
 	}
 	if apart.Abs() > clockApart {

@@ -3,34 +3,54 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/pactwire/pactwire"
 )
 
-// departures are the last of which was learnt, by pact. At most departuresHeld; then all are forgotten, and learnt anew.
+// departures are the last for which a pact was read, by pact. At most departuresHeld; then all are forgotten.
 type departures map[pactwire.PactID]pactwire.Seq
 
 const departuresHeld = 1000
 
-// news reports whether entries say that somebody has left, later than was known.
-func (d departures) news(p pactwire.PactID, entries []pactwire.Entry) bool {
-	for i := len(entries) - 1; i >= 0 && entries[i].Seq > d[p]; i-- {
-		if !saysWhoLeft(entries[i].Payload) {
+// unheard reports whether entries say, later than a pact was read, that somebody has left who is still taken for a reader.
+func (d departures) unheard(p pactwire.PactID, entries []pactwire.Entry, reader func(pactwire.UserID) bool) bool {
+	for _, e := range slices.Backward(entries) {
+		if e.Seq <= d[p] {
+			break
+		}
+		if u := whoLeft(e.Payload); u == "" || !reader(u) {
 			continue
 		}
 		if len(d) >= departuresHeld {
 			clear(d)
 		}
-		d[p] = entries[i].Seq
+		d[p] = e.Seq
 		return true
 	}
 	return false
 }
 
-func saysWhoLeft(activity []byte) bool {
+// whoLeft is of whom an activity says that they have left, "" when it says something else.
+func whoLeft(activity []byte) pactwire.UserID {
 	if !bytes.Contains(activity, []byte(pactwire.MemberLeftPact)) {
-		return false
+		return ""
 	}
-	var a struct{ Type pactwire.ActivityType }
-	return json.Unmarshal(activity, &a) == nil && a.Type == pactwire.MemberLeftPact
+	var a struct {
+		Type pactwire.ActivityType
+		Data struct{ MemberUserID pactwire.UserID }
+	}
+	if json.Unmarshal(activity, &a) != nil || a.Type != pactwire.MemberLeftPact {
+		return ""
+	}
+	return a.Data.MemberUserID
+}
+
+// reads reports whether a user is among the readers of a pact, as far as this node has heard.
+func (r *Relay) reads(p pactwire.PactID, u pactwire.UserID) (found bool) {
+	r.view.Readers(p, func(x pactwire.UserID) bool {
+		found = x == u
+		return !found
+	})
+	return found
 }

@@ -158,8 +158,8 @@ func (r *Relay) bounds(ctx context.Context, streams []pactwire.Stream) ([]pactwi
 	return all, nil
 }
 
-// fillGaps is the one goroutine that reads what streams lack. Of a pact that somebody has left nothing is published until it has been
-// read since: what lacks may be there because this node has written past news that it has not heard yet.
+// fillGaps is the one goroutine that reads what streams lack. Of a pact that somebody has left nothing is published to them: what lacks may
+// be there because this node has written past news that it has not heard yet, and then the pact is read first.
 func (r *Relay) fillGaps(ctx context.Context) {
 	left := departures{}
 	for {
@@ -186,7 +186,8 @@ func (r *Relay) fillGaps(ctx context.Context) {
 		for i, q := range reqs {
 			again := true
 			if err == nil {
-				if p := q.Stream.Pact(); p != "" && left.news(p, entries[i]) {
+				p := q.Stream.Pact()
+				if p != "" && left.unheard(p, entries[i], func(u pactwire.UserID) bool { return r.reads(p, u) }) {
 					r.relearn(p, true)
 				}
 				var n int

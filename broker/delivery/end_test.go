@@ -113,12 +113,16 @@ func (e *wireEnd) take() []packets.Packet {
 	return slices.DeleteFunc(got, func(p packets.Packet) bool { return p.FixedHeader.Type != packets.Publish })
 }
 
+// unstick lets the kernel take what waits, if it did not.
 func (e *wireEnd) unstick() {
 	e.mu.Lock()
+	drained := e.drained
+	if !e.stuck {
+		drained = func() {}
+	}
 	e.stuck, e.pending = false, 0
-	f := e.drained
 	e.mu.Unlock()
-	f()
+	drained()
 }
 
 type packet = packets.Packet

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 	"pgregory.net/rapid"
@@ -102,14 +103,14 @@ func (r *reader) join(topic string, head int) {
 }
 
 // TestPromise4NothingMissedInAnyStream lets a client of several streams acknowledge in any order, stall, be taken over, leave a pact and
-// join it again, and come back to another process, while entries are committed and told late. In each stream it gets every entry in
+// join it again, and come back to another process, while entries are committed and told late, and the store is away at times. In each stream it gets every entry in
 // order, starting behind what it acknowledged, with DUP on what came before, and in the end all; and nothing of what it has left.
 func TestPromise4NothingMissedInAnyStream(t *testing.T) {
 	streams := []pactwire.Stream{pactwire.ActivityOf("p"), pactwire.ActivityOf("q"), pactwire.ActivityOf("r"), pactwire.InboxOf("alice")}
 	rapid.Check(t, func(rt *rapid.T) {
 		type step struct{ Do, N int }
 		script := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
-			return step{rapid.IntRange(0, 10).Draw(t, "do"), rapid.IntRange(0, 99).Draw(t, "n")}
+			return step{rapid.IntRange(0, 12).Draw(t, "do"), rapid.IntRange(0, 99).Draw(t, "n")}
 		}), 5, 120).Draw(rt, "script")
 		window := rapid.IntRange(1, 70).Draw(rt, "window")
 		version := rapid.SampledFrom([]byte{4, 5}).Draw(rt, "version")
@@ -152,7 +153,18 @@ func TestPromise4NothingMissedInAnyStream(t *testing.T) {
 					}
 				}
 			}
+			again := func() { // once it was disconnected for taking nothing
+				if closed, _ := r.end.isClosed(); closed {
+					r.look()
+					r.c.Detach()
+					back()
+				}
+			}
+			failing := false
 			for _, s := range script {
+				if failing && (s.Do == 6 || s.Do == 8 || s.Do == 10) {
+					continue // nobody comes back just now
+				}
 				switch s.Do {
 				case 0, 1, 2:
 					tell()
@@ -218,15 +230,27 @@ func TestPromise4NothingMissedInAnyStream(t *testing.T) {
 						r.c.Detach()
 						back()
 					}
+				case 11: // the store cannot be read, or can again
+					failing = !failing
+					w.fail(failing)
+				case 12:
+					pass(time.Duration(s.N) * 40 * time.Millisecond)
+					if !failing {
+						again()
+					}
 				}
 			}
 			tell()
+			w.fail(false)
+			again()
 			r.end.unstick()
-			for range 4000 {
+			for n, idle := 0, 0; n < 4000 && idle < 3; n++ {
 				synctest.Wait()
 				r.look()
-				if len(r.under) == 0 {
-					break
+				if idle++; len(r.under) > 0 {
+					idle = 0
+				} else {
+					pass(time.Second) // in which what could not be read is tried again
 				}
 				for len(r.under) > 0 {
 					r.ack(0)

@@ -21,6 +21,9 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 	}
 	for {
 		answer, err := w.record(ctx, rec, req, res, refusal)
+		if ctx.Err() == nil {
+			w.trouble.Change(w.b.log, "what the habits-service answered cannot be recorded; tried again", err)
+		}
 		if err == nil {
 			w.pending.Dec()
 			if answer != nil {
@@ -31,7 +34,6 @@ func (w *worker) settle(ctx context.Context, rec *pactwire.CommandRecord, req re
 		if ctx.Err() != nil {
 			return false
 		}
-		w.b.log.Warn("record the outcome", "command", rec.ID, "error", err)
 		if !pace.Pause(ctx, firstRetry) {
 			return false
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pactwire/pactwire"
 	"github.com/pactwire/pactwire/internal/pace"
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // Calls of the habits-service and their retries.
@@ -40,6 +41,7 @@ type worker struct {
 	rests    int           // of the teller
 	retries  prometheus.Counter
 	pending  prometheus.Gauge
+	trouble  trouble.Log
 
 	mu       sync.Mutex
 	stopped  bool

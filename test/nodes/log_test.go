@@ -2,6 +2,7 @@ package nodes_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,12 +14,19 @@ import (
 // TestAnOutageIsLoggedOnce: with the database away all clients come back again and again, and balancers ask all the time. The log
 // says what is amiss, and when it is over; not for each of them.
 func TestAnOutageIsLoggedOnce(t *testing.T) {
-	c := cluster(t, 2)
+	for _, habits := range []bool{false, true} {
+		t.Run(fmt.Sprint("habits-service of its own ", habits), func(t *testing.T) {
+			outage(t, testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, Habits: habits}))
+		})
+	}
+}
+
+func outage(t *testing.T, c *testkit.Cluster) {
 	var users []pactwire.UserID
 	for i := range 6 {
 		users = append(users, pactwire.UserID(fmt.Sprint("u", i)))
 	}
-	c.Nodes[0].NewPact(users...)
+	pact := c.Nodes[0].NewPact(users...).ID
 	var devices []*testkit.Device
 	for _, u := range users {
 		d := &testkit.Device{Addr: c.MQTT.Addr, User: u, ClientID: "phone", Filters: []string{"pacts/+/activity"}}
@@ -36,7 +44,19 @@ func TestAnOutageIsLoggedOnce(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, limit, "all are subscribed", connected(1))
+	if c.Habits != nil { // what it answers then cannot be recorded
+		c.Habits.Freeze()
+		for _, d := range devices {
+			d.Checkin(pact, string(d.User), "x")
+		}
+		testkit.Eventually(t, limit, "all are acked", func() bool {
+			return !slices.ContainsFunc(devices, func(d *testkit.Device) bool { return !d.Settled() })
+		})
+	}
 	c.Postgres.Stop()
+	if c.Habits != nil {
+		c.Habits.Thaw()
+	}
 	testkit.Never(t, 5*time.Second, "anybody is let in", func() bool {
 		for _, d := range devices {
 			d.Drop()

@@ -142,6 +142,13 @@ func (k *checker) stores(c Config) {
 	case c.SQLitePath() != "":
 		k.say("redis.url", "Redis joins several nodes, and SQLite is a file of one: set store.url to postgres://…, or leave redis.url empty")
 	}
+	if u, err := url.Parse(u); known && err == nil && u.Scheme != "unix" {
+		if number := strings.Trim(u.Path, "/"); number != "" {
+			if _, err := strconv.ParseUint(number, 10, 31); err != nil {
+				k.say("redis.url", "at the end of %s stands no number of a database, such as /0", c.Redis.URL)
+			}
+		}
+	}
 	k.atLeast("store.retention", c.Store.Retention, time.Hour)
 	k.atLeast("store.poll", c.Store.Poll, 10*time.Millisecond)
 }

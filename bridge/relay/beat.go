@@ -12,9 +12,10 @@ import (
 	"github.com/pactwire/pactwire/internal/pace"
 )
 
-// beats is the one goroutine that says that this node lives, and learns which others do.
+// beats is the one goroutine that says that this node lives, and learns which others do: twice in the third of a lease after which
+// leases prove nothing, however seldom this node looks into the store.
 func (r *Relay) beats(ctx context.Context) {
-	tick := time.NewTicker(r.cfg.Poll)
+	tick := time.NewTicker(min(r.cfg.Poll, r.cfg.Lease/6))
 	defer tick.Stop()
 	renew := time.NewTicker(renewEvery)
 	defer renew.Stop()

@@ -16,7 +16,7 @@ import (
 // Config of a Relay. Zero values mean the defaults.
 type Config struct {
 	Addr  string        // of this node, "id/start"
-	Poll  time.Duration // how often to look at the log while Redis is away, and to beat; 500 ms
+	Poll  time.Duration // how often to look at the log while Redis is away, and to beat, or more often for the lease; 500 ms
 	Grace time.Duration // how long this node's words hold after it has stopped; 10 s
 	Lease time.Duration // how long they hold without a beat; 30 s
 	// Reset is called when all that this node had said on the bus may be lost, and is to be said again. Lapsed is called with

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,7 +139,7 @@ func polling(t *testing.T, poll time.Duration, url, addr string, db *sqlite.DB, 
 		t.Fatal(err)
 	}
 	h := &hub{user: u}
-	cfg := relay.Config{Addr: addr, Poll: poll, Company: func(nodes int) {
+	cfg := relay.Config{Addr: addr, Poll: poll, Lease: 100 * poll, Company: func(nodes int) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.company = nodes
@@ -331,5 +332,46 @@ func TestANodeThatStartsIsKnownAtOnce(t *testing.T) {
 	}
 	for i, h := range hubs {
 		testkit.Eventually(t, time.Minute, fmt.Sprintf("node %d knows all", i), func() bool { return h.nodes() == len(hubs) })
+	}
+}
+
+// TestPromise6ANodeThatSeldomLooksSaysThatItLives, and finds out who does not: its lease does not hang on how often it looks at the store.
+func TestPromise6ANodeThatSeldomLooksSaysThatItLives(t *testing.T) {
+	const lease = 3 * time.Second
+	url, db := testkit.Redis(t).URL(), open(t)
+	gone := make(chan string, 1)
+	var beats atomic.Int32
+	cfg := relay.Config{Poll: time.Hour, Lease: lease, Grace: time.Millisecond,
+		Company: func(int) { beats.Add(1) },
+		Lapsed: func(_ context.Context, nodes []pactwire.NodeBeat) {
+			select {
+			case gone <- nodes[0].Addr:
+			default:
+			}
+		}}
+	stop := make(map[string]func())
+	for _, addr := range []string{"a/1", "b/1"} {
+		c, err := redis.Open(redis.Config{URL: url, Addr: addr, Lease: lease})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Addr = addr
+		r := relay.New(cfg, c, &hub{user: "alice"}, view{}, db, nil, slog.New(slog.DiscardHandler), nil)
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		stop[addr] = sync.OnceFunc(func() {
+			r.Stop(context.Background())
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		defer stop[addr]()
+	}
+	testkit.Eventually(t, time.Minute, "both beat", func() bool { return beats.Load() > 10 })
+	stop["b/1"]()
+	testkit.Eventually(t, time.Minute, "a is told that b is gone", func() bool { return len(gone) > 0 })
+	if addr := <-gone; addr != "b/1" {
+		t.Errorf("%s is gone", addr)
 	}
 }

@@ -47,7 +47,7 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 		return
 	}
 	r.sick.Store(nil)
-	r.leases.beat(time.Now(), r.cfg.Lease)
+	r.leases.beat(time.Now(), r.cfg.Lease, r.cfg.Poll)
 	if r.learnNodes(b.Nodes) {
 		r.eager.Store(eagerLooks)
 	}

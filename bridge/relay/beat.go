@@ -47,7 +47,7 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 		return
 	}
 	r.sick.Store(nil)
-	r.leases.beat(time.Now(), r.cfg.Lease, r.cfg.Poll)
+	r.leases.beat(time.Now(), r.cfg.Lease)
 	if r.learnNodes(b.Nodes) {
 		r.eager.Store(eagerLooks)
 	}

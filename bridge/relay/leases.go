@@ -9,12 +9,11 @@ type leases struct {
 	proof time.Time // from when on a lease counts
 }
 
-// beat notes one that was taken. After a pause of a third of a lease other leases may be over, or may be before their nodes are back. Where
-// nodes beat hardly more often than that, it is no pause before a beat is missing. It is told by both clocks: while a machine sleeps one
-// of them stands still.
-func (l *leases) beat(now time.Time, lease, poll time.Duration) {
+// beat notes one that was taken. After a pause of a third of a lease other leases may be over, or may be before their nodes are back. The
+// pause is told by both clocks: while a machine sleeps one of them stands still.
+func (l *leases) beat(now time.Time, lease time.Duration) {
 	pause := max(now.Sub(l.last), now.Round(0).Sub(l.last.Round(0)))
-	if l.last.IsZero() || pause > max(lease/3, 2*poll) {
+	if l.last.IsZero() || pause > lease/3 {
 		l.proof = now.Add(repeatTime)
 	}
 	l.last = now

@@ -40,7 +40,7 @@ func (r *Relay) beat(ctx context.Context, first bool) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.trouble.Change(r.log, "nodes: Redis does not answer; other nodes' events are looked for in the store", err)
+	r.trouble.Change(r.log, "nodes: Redis cannot be used; other nodes' events are looked for in the store", err)
 	if err != nil {
 		r.sick.Store(&err)
 		r.eager.Store(eagerLooks)

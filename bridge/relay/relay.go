@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -171,7 +172,7 @@ func (r *Relay) Stop(ctx context.Context) {
 // Err tells what is amiss with the way to other nodes; nil while it works.
 func (r *Relay) Err() error {
 	if e := r.sick.Load(); e != nil {
-		return *e
+		return fmt.Errorf("Redis cannot be used, and other nodes' events come by the database: %w", *e) //nolint:staticcheck // a name
 	}
 	if e := r.apart.Load(); e != nil {
 		return *e

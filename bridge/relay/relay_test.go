@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -373,5 +374,16 @@ func TestPromise6ANodeThatSeldomLooksSaysThatItLives(t *testing.T) {
 	testkit.Eventually(t, time.Minute, "a is told that b is gone", func() bool { return len(gone) > 0 })
 	if addr := <-gone; addr != "b/1" {
 		t.Errorf("%s is gone", addr)
+	}
+}
+
+// TestWhatIsAmissIsSaidInWords: of a Redis that is away the library says no more than that a connection ended.
+func TestWhatIsAmissIsSaidInWords(t *testing.T) {
+	server, db := testkit.Redis(t), open(t)
+	_, a := node(t, server.URL(), "a/1", db, "alice")
+	server.Kill()
+	testkit.Eventually(t, time.Minute, "it is noticed", func() bool { return a.Err() != nil })
+	if got := a.Err().Error(); !strings.HasPrefix(got, "Redis cannot be used, and other nodes' events come by the database: ") {
+		t.Errorf("it says %q", got)
 	}
 }

@@ -183,13 +183,14 @@ func (r *Relay) fillGaps(ctx context.Context) {
 			return
 		}
 		r.trouble.Change(r.log, "nodes: entries of other nodes cannot be read", err)
+		full := false
 		for i, q := range reqs {
 			again := true
-			if err == nil {
-				p := q.Stream.Pact()
-				if p != "" && left.unheard(p, entries[i], func(u pactwire.UserID) bool { return r.reads(p, u) }) {
-					r.relearn(p, true)
-				}
+			switch {
+			case err != nil:
+			case !r.heardOf(left, q.Stream.Pact(), entries[i]):
+				full = true
+			default:
 				var n int
 				n, again = r.seq.filled(q, entries[i])
 				r.metrics.filled.Add(float64(n))
@@ -198,8 +199,18 @@ func (r *Relay) fillGaps(ctx context.Context) {
 				r.fills.add(q.Stream)
 			}
 		}
-		if err != nil && !pace.Pause(ctx, retryAfter) {
+		if (err != nil || full) && !pace.Pause(ctx, retryAfter) {
 			return
 		}
 	}
+}
+
+// heardOf has a pact read, and its stream held, when entries say that somebody has left of whom that is not known. It reports false when
+// too many wait for that: then the entries are to wait as well.
+func (r *Relay) heardOf(left departures, p pactwire.PactID, entries []pactwire.Entry) bool {
+	if p == "" || !left.unheard(p, entries, func(u pactwire.UserID) bool { return r.reads(p, u) }) || r.relearn(p, true) {
+		return true
+	}
+	delete(left, p)
+	return false
 }

@@ -99,7 +99,6 @@ func TestLabIsPlainMQTT(t *testing.T) {
 	}
 }
 
-// Without lab.enabled the role means nothing.
 // How long a message may wait is its sender's to say: who said nothing has said nothing to the receivers either.
 func TestLabMessagesHaveTheExpiryOfTheirSender(t *testing.T) {
 	t.Parallel()
@@ -165,6 +164,7 @@ func TestTrapSixtyFifthSubscriptionOutsideTheProduct(t *testing.T) {
 	}
 }
 
+// Without lab.enabled the role means nothing.
 func TestLabIsOffByDefault(t *testing.T) {
 	t.Parallel()
 	s := testkit.Start(t, nil)

@@ -12,6 +12,7 @@ import (
 // TestNodesWithDifferentRedisAreToldApart: one has another number in its redis.url. Both say so, and find what the other does as soon as
 // without Redis; when the setting is mended both are well.
 func TestNodesWithDifferentRedisAreToldApart(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, 2)
 	wrong := c.Nodes[1]
 	right := wrong.Setting("redis.url")

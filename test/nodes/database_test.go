@@ -13,6 +13,7 @@ import (
 
 // TestConnectionsAreToldWhoWentWhileTheDatabaseWasAway: to whom a person is connected cannot be read then. They are told when it can.
 func TestConnectionsAreToldWhoWentWhileTheDatabaseWasAway(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, 2)
 	alice := call(t, c.Nodes[0], "alice", "a", "users/alice/inbox")
 	bob := call(t, c.Nodes[1], "bob", "b", "users/bob/inbox")

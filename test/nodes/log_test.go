@@ -14,6 +14,7 @@ import (
 // TestAnOutageIsLoggedOnce: with the database away all clients come back again and again, and balancers ask all the time. The log
 // says what is amiss, and when it is over; not for each of them.
 func TestAnOutageIsLoggedOnce(t *testing.T) {
+	t.Parallel()
 	for _, habits := range []bool{false, true} {
 		t.Run(fmt.Sprint("habits-service of its own ", habits), func(t *testing.T) {
 			outage(t, testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, Habits: habits}))

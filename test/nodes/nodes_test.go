@@ -201,6 +201,7 @@ func TestWhoIsRemovedOnOneNodeIsCutOffOnAnother(t *testing.T) {
 }
 
 func TestPresenceIsOneOverNodes(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, 3)
 	pact := string(c.Nodes[0].NewPact("alice", "bob").ID)
 	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+pact+"/presence/+")
@@ -241,6 +242,7 @@ func TestPresenceIsOneOverNodes(t *testing.T) {
 // TestPromise6PresenceIsToldAgainAfterRedisForgot: nobody knows where alice is when bob comes, so her node is not told. When
 // it notices that Redis has forgotten, it looks for itself.
 func TestPromise6PresenceIsToldAgainAfterRedisForgot(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, 2)
 	pact := string(c.Nodes[0].NewPact("alice", "bob").ID)
 	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+pact+"/presence/bob")

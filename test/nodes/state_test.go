@@ -66,6 +66,7 @@ func TestANewNameCrossesNodes(t *testing.T) {
 // TestANameThatIsTakenBack: the last token says how a person is called, at whichever node it came and whatever another node had heard
 // before; and one without a name changes nothing.
 func TestANameThatIsTakenBack(t *testing.T) {
+	t.Parallel()
 	c := cluster(t, 2)
 	pact := c.Nodes[0].NewPact("alice", "bob").ID
 	bob := call(t, c.Nodes[0], "bob", "b", "pacts/"+string(pact)+"/state", "pacts/"+string(pact)+"/activity")

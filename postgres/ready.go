@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -93,7 +94,7 @@ func advice(err error) string {
 		return heldUp
 	case e.Code == "42501":
 		return "the role may not write; it needs to own its database"
-	case e.Code[:2] == "53":
+	case strings.HasPrefix(e.Code, "53"):
 		return "the database is short of resources"
 	}
 	return "it is tried again all the time"

@@ -40,7 +40,7 @@ func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
 		return err != nil && strings.Contains(err.Error(), "read-only; is this address that of a standby")
 	}
 	testkit.Eventually(t, 5*time.Second, "Ready says so", standby)
-	testkit.Never(t, time.Second, "it is ready", func() bool { return !standby() })
+	testkit.Never(t, time.Second, "it is ready", func() bool { return db.Ready(t.Context()) == nil })
 	set("off")
 	testkit.Eventually(t, 20*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
 	if err := write(); err != nil {
@@ -71,7 +71,6 @@ func TestPromise8SomebodysLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := make(chan error, 1)
-	start := time.Now()
 	go func() { refused <- write() }()
 	testkit.Eventually(t, 5*time.Second, "Ready says that a commit waits", func() bool {
 		err := db.Ready(t.Context())
@@ -79,9 +78,6 @@ func TestPromise8SomebodysLock(t *testing.T) {
 	})
 	if err := <-refused; !isUnavailable(err) {
 		t.Errorf("the write: %v", err)
-	}
-	if took := time.Since(start); took > 12*time.Second {
-		t.Errorf("refused after %v", took)
 	}
 	if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "pg_blocking_pids") {
 		t.Errorf("ready, with the lock still there: %v", err)

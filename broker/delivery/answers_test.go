@@ -37,9 +37,13 @@ func TestAnswersWaitForRoomWithinABound(t *testing.T) {
 			}
 			c.Puback(pk.PacketID, 0)
 		}
-		for range 67 {
+		for range 2 + pactwire.MaxBatch + 64 {
 			h.Direct("alice", "", "users/alice/replies/x", nil, nil)
 		}
+		if closed, reason := end.isClosed(); closed {
+			t.Fatalf("closed with %#x while there is room", reason)
+		}
+		h.Direct("alice", "", "users/alice/replies/x", nil, nil)
 		if closed, reason := end.isClosed(); !closed || reason != 0x97 {
 			t.Errorf("closed %v with %#x", closed, reason)
 		}

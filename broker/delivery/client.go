@@ -67,9 +67,10 @@ const (
 	afterAck             // SUBACK or CONNACK goes first
 )
 
-// maxWaits bounds the messages that wait in one client, as OutboundBytes bounds their bytes, in which a page of history has
-// room. One more QoS 0 event is dropped; one more answer ends the connection, since it could not be given later.
-const maxWaits = 64
+// maxWaits bounds the messages that wait in one client, as OutboundBytes bounds their bytes. The answers to a whole batch have room,
+// and so has a page of history that goes one by one. One more QoS 0 event is dropped; one more answer ends the connection, since it
+// could not be given later.
+const maxWaits = pactwire.MaxBatch + 64
 
 // waiting is a message that waits, and the pact of which it tells: who leaves that gets it no more.
 type waiting struct {

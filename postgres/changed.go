@@ -73,16 +73,17 @@ func (d *DB) NodeAwake(ctx context.Context, id string) (awake bool, err error) {
 // awakeTime is how long a node that is awake may take from one look at the database to the next.
 const awakeTime = 5 * time.Second
 
-// NodesBesides counts the processes that have a lock in the name of another node than these.
-func (d *DB) NodesBesides(ctx context.Context, ids []string) (n int, err error) {
+// NodesBesides counts the processes that have a lock in the name of another node than these, and those of them that look after it.
+func (d *DB) NodesBesides(ctx context.Context, ids []string) (held, awake int, err error) {
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
 		keys[i] = int64(uint32(lockKey(id))) //nolint:gosec // as PostgreSQL has them
 	}
 	err = d.read(ctx, func(ctx context.Context) error {
-		return d.pool.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
+		return d.pool.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE state_change > clock_timestamp() - $3::interval)
+			FROM pg_locks LEFT JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
 			AND objid::bigint <> ALL ($2::bigint[]) AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-			int64(lockSpace), keys).Scan(&n)
+			int64(lockSpace), keys, awakeTime).Scan(&held, &awake)
 	})
-	return n, readError("count the other nodes", err)
+	return held, awake, readError("count the other nodes", err)
 }

@@ -108,11 +108,11 @@ func TestANodeKnowsWhichOthersLive(t *testing.T) {
 	}
 	besides := func(ids ...string) int {
 		t.Helper()
-		n, err := a.NodesBesides(t.Context(), ids)
-		if err != nil {
-			t.Fatal(err)
+		held, awake, err := a.NodesBesides(t.Context(), ids)
+		if err != nil || awake != held {
+			t.Fatalf("%d of %d awake: %v", awake, held, err)
 		}
-		return n
+		return held
 	}
 	if n, m := besides("a", "b", "c"), besides("a"); n != 0 || m != 1 {
 		t.Errorf("%d besides a, b and c, %d besides a", n, m)

@@ -124,6 +124,16 @@ func (s *Shared) sweeps(ctx context.Context) {
 func (s *Shared) sweep(ctx context.Context) error {
 	call, cancel := context.WithTimeout(ctx, saveTimeout)
 	defer cancel()
+	if s.cfg.Unheard != nil {
+		unheard, err := s.cfg.Unheard(call)
+		if err != nil {
+			return err
+		}
+		if unheard { // they are with a node that cannot say so
+			s.sweepLater()
+			return nil
+		}
+	}
 	users, err := s.store.WereOnline(call)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ type Config struct {
 	Grace time.Duration // how long what an ended connection said stands
 	Flush time.Duration // how long changes are collected before they are written
 	Lease time.Duration // how long what another node said holds when it is gone; of Shared alone
+	// Unheard reports whether nodes are at work that the board does not hear: of their people it knows nothing. Of Shared alone; nil
+	// when there are none.
+	Unheard func(context.Context) (bool, error)
 }
 
 func (c Config) withDefaults() Config {

@@ -18,16 +18,9 @@ func (r *Relay) lookForOthers(ctx context.Context) {
 		r.unheard = 0
 		return
 	}
-	nodes := *r.nodes.Load()
-	ids := make([]string, 0, len(nodes)+1)
-	for addr, n := range nodes {
-		if !n.Lapsed {
-			ids = append(ids, idOf(addr))
-		}
-	}
 	call, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
-	n, err := r.shared.NodesBesides(call, append(ids, idOf(r.cfg.Addr)))
+	n, _, err := r.shared.NodesBesides(call, r.heard())
 	if err != nil {
 		return // that the store is away is told by others
 	}
@@ -41,6 +34,26 @@ func (r *Relay) lookForOthers(ctx context.Context) {
 		r.apart.Store(&err)
 		r.eager.Store(patientLook) // what they do is found in the store alone
 	}
+}
+
+// heard are the ids of the nodes that are heard of through Redis, and of this one.
+func (r *Relay) heard() []string {
+	ids := []string{idOf(r.cfg.Addr)}
+	for addr, n := range *r.nodes.Load() {
+		if !n.Lapsed {
+			ids = append(ids, idOf(addr))
+		}
+	}
+	return ids
+}
+
+// Unheard reports whether nodes are at work that are not heard of through Redis.
+func (r *Relay) Unheard(ctx context.Context) (bool, error) {
+	if r.shared == nil {
+		return false, nil
+	}
+	_, awake, err := r.shared.NodesBesides(ctx, r.heard())
+	return awake > 0, err
 }
 
 // idOf is the name of the node that an address is a start of.

@@ -74,6 +74,6 @@ type Shared interface {
 	NodeAlive(ctx context.Context, id string) (bool, error)
 	// NodeAwake reports whether it looks after its hold: a process that hangs keeps it.
 	NodeAwake(ctx context.Context, id string) (bool, error)
-	// NodesBesides counts the processes that have theirs in the name of another node than these.
-	NodesBesides(ctx context.Context, ids []string) (int, error)
+	// NodesBesides counts the processes that have theirs in the name of another node than these, and those of them that look after it.
+	NodesBesides(ctx context.Context, ids []string) (held, awake int, err error)
 }

@@ -52,6 +52,7 @@ func (n *node) newPeople() presences {
 	if n.others == nil || n.others.redis == nil {
 		return presence.New(cfg, n.store, n.presenceChanged, n.log, n.reg)
 	}
+	cfg.Unheard = func(ctx context.Context) (bool, error) { return n.others.relay.Unheard(ctx) }
 	return presence.NewShared(cfg, n.others.redis, n.store, n.presenceChanged, n.log, n.reg)
 }
 

@@ -36,6 +36,25 @@ func TestPromise6RedisAwayForLongerThanALease(t *testing.T) {
 	testkit.Eventually(t, limit, "bob is gone with his node", func() bool { return !online() })
 }
 
+// TestPromise6ANodeCutOffFromARedisThatForgot: who is with it is known to nobody else then, and they are there all the same.
+func TestPromise6ANodeCutOffFromARedisThatForgot(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, 2)
+	pact := string(c.Nodes[0].NewPact("alice", "bob").ID)
+	alice := call(t, c.Nodes[0], "alice", "a", "pacts/"+pact+"/presence/bob")
+	call(t, c.Nodes[1], "bob", "b", "users/bob/inbox")
+	online := func() bool {
+		all := presences(t, alice.topic("/bob"), "bob")
+		return len(all) > 0 && all[len(all)-1].IsOnline
+	}
+	testkit.Eventually(t, limit, "alice sees bob", online)
+	c.Nodes[1].ToRedis.Down()
+	c.Redis.FlushAll()
+	testkit.Never(t, lease+3*time.Second, "bob goes", func() bool { return !online() })
+	c.Nodes[1].Kill()
+	testkit.Eventually(t, limit, "bob is gone with his node", func() bool { return !online() })
+}
+
 // TestPromise6ANodeCutOffFromRedis: its lease is over, but it is there, and so are its people. One that hangs is not, although its
 // connections to the database stand.
 func TestPromise6ANodeCutOffFromRedis(t *testing.T) {

@@ -52,8 +52,13 @@ type committer struct {
 	hooksMu sync.Mutex
 	hooks   []func(whole bool) // OnRollback
 
-	failing atomic.Pointer[pactwire.Error] // why the last commit failed; nil when it did not
-	begun   atomic.Pointer[time.Time]      // when what is being committed was begun; nil = nothing is
+	failing atomic.Pointer[failure]   // of the last commit; nil when it did not fail
+	begun   atomic.Pointer[time.Time] // when what is being committed was begun; nil = nothing is
+}
+
+type failure struct {
+	*pactwire.Error
+	at time.Time
 }
 
 // run commits until the queue is closed and empty.
@@ -166,7 +171,7 @@ func (k *committer) some(reqs []request, errs []error) int {
 		errs[i] = refused
 	}
 	k.m.failures.Inc()
-	if k.failing.Swap(refused) == nil {
+	if k.failing.Swap(&failure{refused, time.Now()}) == nil {
 		k.log.Error("store refuses to commit", "error", err)
 	}
 	k.d.health.look()

@@ -15,11 +15,12 @@ import (
 const (
 	stuckAfter = 3 * time.Second        // a commit that takes longer waits for something
 	probeTime  = 700 * time.Millisecond // within the time that /readyz has
+	lockStands = 10 * time.Second       // after a commit was refused for a lock: the next one has had time to wait for the same
 )
 
 // Ready reports whether the store can read and write. That the database answers is not enough: one that is read-only, full, or
 // held by somebody's lock answers and takes no commits. So a commit that does not end tells, and one that failed has a small one of
-// its own tried.
+// its own tried. That one does not meet a lock on rows: after a commit that waited for one in vain, time has to pass too.
 func (d *DB) Ready(ctx context.Context) error {
 	if err := d.health.err(); err != nil {
 		return fmt.Errorf("%w; it is tried again all the time", err)
@@ -28,7 +29,7 @@ func (d *DB) Ready(ctx context.Context) error {
 		return fmt.Errorf("a commit has not ended for %v; %s", took.Round(time.Second), heldUp)
 	}
 	if failing := d.k.failing.Load(); failing != nil {
-		if err := d.probe(ctx); err != nil {
+		if err := d.probe(ctx); err != nil || isPassing(failing.Cause) && time.Since(failing.at) < lockStands {
 			return fmt.Errorf("%w; %s", failing.Cause, advice(failing.Cause))
 		}
 	}

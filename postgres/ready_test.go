@@ -16,6 +16,7 @@ import (
 // TestReadyOfADatabaseThatTakesNoCommits: it answers every question, and no command works. Who asks is told so, with what to
 // do, until it takes commits again; nobody has to send a command for that.
 func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
+	t.Parallel()
 	server := testkit.Postgres(t)
 	url := server.Database()
 	db := open(t, postgres.Config{URL: url, Node: "a"})
@@ -54,6 +55,7 @@ func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
 // TestPromise8SomebodysLock: a person's open transaction holds up the commits. Commands are refused soon rather than held, who asks
 // is told why, and work goes on when the lock is gone.
 func TestPromise8SomebodysLock(t *testing.T) {
+	t.Parallel()
 	server := testkit.Postgres(t)
 	db := open(t, postgres.Config{URL: server.URL(), Node: "a"})
 	write := func() error {
@@ -85,15 +87,59 @@ func TestPromise8SomebodysLock(t *testing.T) {
 	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, 5*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
+	testkit.Eventually(t, 30*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
 	if err := write(); err != nil {
 		t.Error(err)
 	}
 }
 
+// TestReadyWithALockOnARow: only what the commits write is held, not what is tried to find out. A node is not ready and unready by
+// turns for that.
+func TestReadyWithALockOnARow(t *testing.T) {
+	t.Parallel()
+	server := testkit.Postgres(t)
+	db := open(t, postgres.Config{URL: server.URL(), Node: "a"})
+	write := func() error {
+		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	operator, err := pgx.Connect(t.Context(), server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close(t.Context())
+	if _, err := operator.Exec(t.Context(), "BEGIN; SELECT FROM names FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(); !isUnavailable(err) {
+		t.Fatalf("the write: %v", err)
+	}
+	refused := make(chan error, 1)
+	go func() { refused <- write() }()
+	for waiting := true; waiting; {
+		if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "pg_blocking_pids") {
+			t.Fatalf("ready, with the lock still there: %v", err)
+		}
+		select {
+		case err := <-refused:
+			if waiting = false; !isUnavailable(err) {
+				t.Errorf("the write: %v", err)
+			}
+		default:
+		}
+	}
+	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 30*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
+}
+
 // TestReadyWhenNoConnectionIsLeft: others use all that there may be, and the one that commits was lost. The connections that stand
 // still read.
 func TestReadyWhenNoConnectionIsLeft(t *testing.T) {
+	t.Parallel()
 	server := testkit.Postgres(t)
 	server.SQL("CREATE ROLE app LOGIN")
 	server.SQL("CREATE DATABASE app OWNER app TEMPLATE template0")

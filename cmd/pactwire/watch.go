@@ -67,7 +67,10 @@ func brokerURL(s string) (string, error) {
 	if err != nil || u.Host == "" || !slices.Contains([]string{"tcp", "mqtt", "ssl", "tls", "mqtts", "ws", "wss"}, u.Scheme) {
 		return "", usagef("--mqtt %s: write host:port, or a tcp://, ssl://, ws:// or wss:// address", s)
 	}
-	if (u.Scheme == "ws" || u.Scheme == "wss") && (u.Path == "" || u.Path == "/") {
+	switch web := u.Scheme == "ws" || u.Scheme == "wss"; {
+	case !web && u.Port() == "": // of these the library knows no usual port, and would be told to try again for ever
+		return "", usagef("--mqtt %s: a port is missing, such as :1883", s)
+	case web && (u.Path == "" || u.Path == "/"):
 		u.Path = "/mqtt"
 	}
 	return u.String(), nil

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -59,6 +60,21 @@ func TestWhereTheBrokerIs(t *testing.T) {
 	} {
 		if got, err := brokerAt(c.mqtt, c.server); got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%+v %s: %q %v", c.mqtt, c.server, got, err)
+		}
+	}
+}
+
+// An address that can never be reached is wrong usage; watch would try it again for ever.
+func TestTheAddressOfABroker(t *testing.T) {
+	for _, c := range []struct{ given, want string }{
+		{"127.0.0.1:1883", "tcp://127.0.0.1:1883"}, {"mqtt://box:1883", "mqtt://box:1883"}, {"[::1]:1883", "tcp://[::1]:1883"},
+		{"ws://box:8083", "ws://box:8083/mqtt"}, {"wss://pacts.example.org", "wss://pacts.example.org/mqtt"}, {"ws://box/other", "ws://box/other"},
+		{"box", ""}, {"tcp://box", ""}, {"ssl://box:", ""}, {"[::1]", ""}, {"http://box:80", ""}, {"", ""}, {"ws://", ""},
+	} {
+		got, err := brokerURL(c.given)
+		var usage *usageError
+		if got != c.want || errors.As(err, &usage) != (c.want == "") {
+			t.Errorf("%q: %q %v", c.given, got, err)
 		}
 	}
 }

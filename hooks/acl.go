@@ -93,7 +93,7 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 			p.codes[i] = p.code(packets.ErrTopicFilterInvalid.Code)
 			pk.Filters[i].Filter = nobody
 			continue
-		case unread != nil && starts(filter, verdict):
+		case unread != nil && starts(p, f.Qos, filter, verdict):
 			p.codes[i], p.reason = packets.ErrImplementationSpecificError.Code, unread.Message
 			pk.Filters[i].Filter = nobody
 			continue
@@ -114,17 +114,19 @@ func (a *ACL) OnSubscribe(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	codes, _ := aside(func() ([]byte, error) { return p.session.Subscribe(ctx, subs), nil })
 	for k, code := range codes {
 		p.codes[at[k]] = p.code(code)
-		if p.reason == "" && after != nil && code < packets.ErrUnspecifiedError.Code {
-			p.reason = unheeded(subs[k])
+		if asked := after != nil || unread != nil; p.reason == "" && asked && code < packets.ErrUnspecifiedError.Code {
+			p.reason = unheeded(p, subs[k])
 		}
 	}
 	return pk
 }
 
 // unheeded says why "after" means nothing for a filter that was granted; "" when it does.
-func unheeded(s pactwire.Subscription) string {
+func unheeded(p *peer, s pactwire.Subscription) string {
 	filter, _ := topics.Unlimited.ParseFilter(s.Filter)
 	switch _, one := filter.Stream(); {
+	case p.identity.Is(pactwire.RoleOperator):
+		return "the user property after is ignored for operators, who see what is live only"
 	case !one:
 		return "the user property after is ignored for filters that do not name one stream"
 	case s.QoS == 0:
@@ -190,9 +192,9 @@ func afterOf(props []packets.UserProperty) (after *pactwire.Seq, unread *pactwir
 
 // starts reports whether "after" says where this filter's stream starts. Whose pact it is, is not looked at: the answer is the
 // same for one that is not there.
-func starts(f topics.Filter, v topics.Verdict) bool {
+func starts(p *peer, qos byte, f topics.Filter, v topics.Verdict) bool {
 	_, one := f.Stream()
-	return one && (v == topics.Yes || v == topics.IfMember)
+	return one && qos > 0 && !p.identity.Is(pactwire.RoleOperator) && (v == topics.Yes || v == topics.IfMember)
 }
 
 // OnUnsubscribe implements mqtt.Hook.

@@ -155,6 +155,24 @@ func TestAfterThatIsNoPlaceIsRefused(t *testing.T) {
 		}
 		c.quit()
 	}
+	for _, x := range []struct {
+		opts
+		qos    byte
+		filter string
+		word   string
+	}{
+		{opts{user: "alice", v: 5}, 0, "users/alice/inbox", "QoS 0"}, // live only, wherever it is to start
+		{opts{user: "olga", roles: []string{"operator"}, v: 5}, 1, "pacts/" + p + "/activity", "operator"},
+	} {
+		for _, props := range [][]byte{userProp("after", "0"), bad["x"]} {
+			c := connect(t, s, x.opts)
+			got := c.subWith(x.qos, props, x.filter)
+			if why, _ := c.of(suback)[0].props[reasonString].(string); got[0] != x.qos || !strings.Contains(why, x.word) {
+				t.Errorf("%s with QoS %d and %q: %#x, told %q", x.filter, x.qos, props, got, why)
+			}
+			c.quit()
+		}
+	}
 	c := connect(t, s, opts{user: "alice", v: 5, props: []byte{0x17, 0}})
 	if got := c.subWith(1, bad["x"], "users/alice/inbox"); got[0] != notSo || len(c.of(suback)[0].props) > 0 {
 		t.Errorf("who wants no reasons: %#x, %v", got, c.of(suback)[0].props)

@@ -43,7 +43,7 @@ func (n *node) demo(ctx context.Context, w io.Writer) error {
 
     mosquitto_sub -h %[1]s -p %[2]s -i bob-phone -u bob -P '%[3]s' -t 'pacts/+/activity' -q 1 -v
 
-  Terminal 2: Alice checks in. Bob sees it at once.
+  Terminal 2: Alice checks in. Bob sees it at once. Said again that day it changes nothing; -m partial does.
 
     mosquitto_pub -h %[1]s -p %[2]s -i alice-button -u alice -P '%[4]s' -t 'pacts/%[5]s/checkins' -q 1 -m done
 `, host, port, bobToken, aliceToken, pact.ID)
@@ -52,6 +52,9 @@ func (n *node) demo(ctx context.Context, w io.Writer) error {
 		b.WriteString("\n  Without mosquitto (in the same folder, with the same settings):\n\n")
 		if at.tcp != "" || at.ws != "" {
 			fmt.Fprintf(&b, "    %s watch --user bob%s%s\n", os.Args[0], server, broker)
+		}
+		if at.tcp != "" && at.ws != "" { // the same over WebSocket, which not every mosquitto speaks
+			fmt.Fprintf(&b, "    %s watch --user bob%s --mqtt ws://%s/mqtt   # over WebSocket\n", os.Args[0], server, at.ws)
 		}
 		fmt.Fprintf(&b, "    %s checkin %s done --user alice --notes 'before breakfast'%s\n", os.Args[0], pact.ID, server)
 	}

@@ -104,6 +104,7 @@ func TestDemoPrintsWhatIsThere(t *testing.T) {
 	for _, want := range []string{
 		"mosquitto_sub -h 127.0.0.1 -p " + mqtt + " ", "mosquitto_pub -h 127.0.0.1 -p " + mqtt + " ",
 		"watch --user bob --server http://127.0.0.1:" + web + " --mqtt 127.0.0.1:" + mqtt + "\n",
+		"watch --user bob --server http://127.0.0.1:" + web + " --mqtt " + s.wsURL + "/mqtt ", "-m partial",
 		"'before breakfast' --server http://127.0.0.1:" + web + "\n", s.wsURL + "/mqtt ", " http://127.0.0.1:" + web + "/v1/pacts",
 	} {
 		if !strings.Contains(all, want) {

@@ -16,8 +16,9 @@ const (
 		FROM pacts p JOIN names n ON n.id = p.id JOIN names gn ON gn.id = p.goal JOIN names un ON un.id = p.creator
 			LEFT JOIN goals g ON g.id = p.goal
 		WHERE p.id = ANY ($1)`
-	sqlMembers = `SELECT m.pact, n.name, coalesce(u.user_name, ''), m.role, m.status, m.joined_at
+	sqlMembers = `SELECT m.pact, n.name, coalesce(u.user_name, ''), m.role, m.status, m.joined_at, coalesce(j.seq, 0)
 		FROM members m JOIN names n ON n.id = m.usr LEFT JOIN users u ON u.id = m.usr
+			LEFT JOIN joined j ON j.usr = m.usr AND j.stream = m.pact
 		WHERE m.pact = ANY ($1) ORDER BY m.pact, m.place`
 )
 
@@ -38,12 +39,13 @@ func scanPact(rows pgx.Rows, id *int64) (p pactwire.Pact, err error) {
 
 func scanMember(rows pgx.Rows, pact *int64) (m pactwire.Member, err error) {
 	var joined *int64
-	err = rows.Scan(pact, &m.UserID, &m.UserName, &m.Role, &m.Status, &joined)
+	err = rows.Scan(pact, &m.UserID, &m.UserName, &m.Role, &m.Status, &joined, &m.JoinedSeq)
 	m.JoinedAt = ptrTime(joined)
 	return m, err
 }
 
-// Pact reads a pact with its members, their names and the habit. HeadSeq is left 0.
+// Pact reads a pact with its members, their names, where each joined, who may have done so at another node, and the habit. HeadSeq is
+// left 0.
 func (t *Tx) Pact(id pactwire.PactID) (pactwire.Pact, bool, error) {
 	if t.pacts[id] == nil {
 		if err := t.want(func(w *wants) { w.pact(id) }); err != nil {

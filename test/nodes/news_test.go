@@ -3,6 +3,7 @@ package nodes_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,5 +63,30 @@ func TestPromise5WhoIsRemovedAtOneNodeHearsNothingThatIsSaidAtAnother(t *testing
 	}
 	for _, carol := range carols {
 		testkit.Never(t, 200*time.Millisecond, carol.ClientID+" hears more", func() bool { return len(carol.topic("/activity")) > 1 })
+	}
+}
+
+// TestWhoJoinsAtAnotherNodeStartsAtTheirJoining, also when what this node hears of it first is its own change of the pact: here the news
+// of other nodes take an hour.
+func TestWhoJoinsAtAnotherNodeStartsAtTheirJoining(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	p := there.NewPact("alice", "bob").ID
+	path := "/v1/pacts/" + string(p)
+	carol := call(t, here, "carol", "c", "pacts/+/activity")
+	say := func(n *testkit.Node, what string) {
+		n.Must("alice", http.MethodPost, path+"/messages", map[string]string{"message": what}, nil)
+	}
+	for i := range 3 {
+		say(there, fmt.Sprint("before ", i))
+	}
+	there.Must("alice", http.MethodPost, path+"/invite", map[string]any{"userIds": []pactwire.UserID{"carol", "dan"}}, nil)
+	there.Must("carol", http.MethodPost, path+"/accept", nil, nil)
+	joined := there.Pact("carol", p).HeadSeq
+	here.Must("dan", http.MethodPost, path+"/accept", nil, nil)
+	say(here, "after")
+	got := seqs(t, carol.wait(t, "/activity", 3))
+	if want := []pactwire.Seq{joined, joined + 1, joined + 2}; !slices.Equal(got, want) {
+		t.Errorf("carol got %v, want %v", got, want)
 	}
 }

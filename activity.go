@@ -1,6 +1,7 @@
 package pactwire
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 )
@@ -74,6 +75,21 @@ type MembershipData struct {
 	MemberUserID   UserID `json:"memberUserId,omitempty"`
 	MemberUserName string `json:"memberUserName,omitempty"`
 	Reason         string `json:"reason,omitempty"`
+}
+
+// WhoLeft is of whom an activity, as it is in the log, says that they have left; "" when it says something else.
+func WhoLeft(activity []byte) UserID {
+	if !bytes.Contains(activity, []byte(MemberLeftPact)) {
+		return ""
+	}
+	var a struct {
+		Type ActivityType
+		Data MembershipData
+	}
+	if json.Unmarshal(activity, &a) != nil || a.Type != MemberLeftPact {
+		return ""
+	}
+	return a.Data.MemberUserID
 }
 
 // Time is a point in time that writes itself in JSON as RFC 3339, UTC, with milliseconds: 2026-01-02T03:04:05.678Z.

@@ -252,9 +252,12 @@ func (m *Membership) know(u pactwire.UserID, h *holding, list []pactwire.Pact, s
 			v = &view{pact: p}
 			m.known[p.ID] = v
 		}
-		if _, had := h.pacts[p.ID]; !had {
-			h.pacts[p.ID] = since[p.ID]
+		_, had := h.pacts[p.ID]
+		if !had {
 			v.refs++
+		}
+		if !had || h.refs == 0 { // who is away may have left and joined once more
+			h.pacts[p.ID] = since[p.ID]
 		}
 	}
 	if h.refs > 0 {

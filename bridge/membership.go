@@ -197,16 +197,20 @@ func (m *Membership) take(p pactwire.Pact) (changes []change) {
 		if h == nil {
 			continue
 		}
-		_, had := h.pacts[p.ID]
+		since, had := h.pacts[p.ID]
+		joined := []pactwire.Membership{{Pact: p.ID, JoinedAt: member.JoinedSeq}}
 		switch has := p.CanRead(member.UserID, now); {
 		case has && !had:
 			h.pacts[p.ID] = member.JoinedSeq
 			v.refs++
-			changes = append(changes, change{user: member.UserID, joined: []pactwire.Membership{{Pact: p.ID, JoinedAt: member.JoinedSeq}}})
+			changes = append(changes, change{user: member.UserID, joined: joined})
 		case !has && had:
 			delete(h.pacts, p.ID)
 			v.refs--
 			changes = append(changes, change{user: member.UserID, left: []pactwire.PactID{p.ID}})
+		case has && member.JoinedSeq > since && (since > 0 || !m.cfg.Remote): // left and joined once more; a remote service's are recorded late
+			h.pacts[p.ID] = member.JoinedSeq
+			changes = append(changes, change{user: member.UserID, joined: joined, left: []pactwire.PactID{p.ID}})
 		case has && before != nil && listedOtherwise(before, &p):
 			changes = append(changes, change{user: member.UserID}) // the list of pacts is another
 		}

@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"github.com/pactwire/pactwire"
@@ -19,7 +17,7 @@ func (d departures) unheard(p pactwire.PactID, entries []pactwire.Entry, reader 
 		if e.Seq <= d[p] {
 			break
 		}
-		if u := whoLeft(e.Payload); u == "" || !reader(u) {
+		if u := pactwire.WhoLeft(e.Payload); u == "" || !reader(u) {
 			continue
 		}
 		if len(d) >= departuresHeld {
@@ -29,21 +27,6 @@ func (d departures) unheard(p pactwire.PactID, entries []pactwire.Entry, reader 
 		return true
 	}
 	return false
-}
-
-// whoLeft is of whom an activity says that they have left, "" when it says something else.
-func whoLeft(activity []byte) pactwire.UserID {
-	if !bytes.Contains(activity, []byte(pactwire.MemberLeftPact)) {
-		return ""
-	}
-	var a struct {
-		Type pactwire.ActivityType
-		Data struct{ MemberUserID pactwire.UserID }
-	}
-	if json.Unmarshal(activity, &a) != nil || a.Type != pactwire.MemberLeftPact {
-		return ""
-	}
-	return a.Data.MemberUserID
 }
 
 // reads reports whether a user is among the readers of a pact, as far as this node has heard.

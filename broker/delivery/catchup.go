@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -47,7 +48,11 @@ func (h *Hub) catchUp(ctx context.Context, batch []*Client, snapshotsFirst bool)
 		return err
 	}
 	for i, r := range todo {
-		if e := r.client.replay(r, entries[i]); e != nil {
+		e := r.client.hearOfLeaving(ctx, r.cur.stream.Pact(), entries[i])
+		if e == nil {
+			e = r.client.replay(r, entries[i])
+		}
+		if e != nil {
 			err = e
 		}
 	}
@@ -172,6 +177,25 @@ func (c *Client) sendReset(cur *cursor, b pactwire.Bounds) {
 func (h *Hub) encode(e pactwire.Event) ([]byte, error) {
 	e.ID, e.CreatedAt = h.cfg.NewID(), pactwire.Time(time.Now())
 	return json.Marshal(e)
+}
+
+// hearOfLeaving has a pact read again when what was read of its log says that the client's person has left, later than they joined as
+// far as this node has heard: what follows is not theirs.
+func (c *Client) hearOfLeaving(ctx context.Context, p pactwire.PactID, entries []pactwire.Entry) error {
+	if c.hub.shared == nil || c.operator || p == "" {
+		return nil
+	}
+	for _, e := range slices.Backward(entries) {
+		if pactwire.WhoLeft(e.Payload) != c.key.User {
+			continue
+		}
+		mine := c.hub.access.Pacts(c.key.User)
+		if slices.ContainsFunc(mine, func(m pactwire.Membership) bool { return m.Pact == p && m.JoinedAt < e.Seq }) {
+			return c.hub.access.Learn(ctx, c.key.User, []pactwire.PactID{p})
+		}
+		break
+	}
+	return nil
 }
 
 // replay sends what was read, and splices a cursor that has come to the end into live delivery. Whatever is committed

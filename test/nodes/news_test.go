@@ -66,6 +66,25 @@ func TestPromise5WhoIsRemovedAtOneNodeHearsNothingThatIsSaidAtAnother(t *testing
 	}
 }
 
+// TestPromise5WhoIsRemovedComesBackToANodeThatHasNotHeard, which goes by its view, since they have another connection there. What was said
+// since is not replayed.
+func TestPromise5WhoIsRemovedComesBackToANodeThatHasNotHeard(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	p := here.NewPact("alice", "bob", "carol").ID
+	path := "/v1/pacts/" + string(p)
+	call(t, here, "carol", "stays", "users/carol/inbox")
+	call(t, here, "carol", "away", "pacts/+/activity").stop()
+	say := func(what string) {
+		there.Must("alice", http.MethodPost, path+"/messages", map[string]string{"message": what}, nil)
+	}
+	say("before")
+	there.Must("alice", http.MethodPost, path+"/remove", map[string]string{"userId": "carol"}, nil)
+	say("after")
+	back := call(t, here, "carol", "away", "pacts/+/activity")
+	testkit.Never(t, time.Second, "what was said since is told", func() bool { return len(back.topic("/activity")) > 1 })
+}
+
 // TestWhoJoinsAtAnotherNodeStartsAtTheirJoining, also when what this node hears of it first is its own change of the pact: here the news
 // of other nodes take an hour.
 func TestWhoJoinsAtAnotherNodeStartsAtTheirJoining(t *testing.T) {
@@ -89,4 +108,41 @@ func TestWhoJoinsAtAnotherNodeStartsAtTheirJoining(t *testing.T) {
 	if want := []pactwire.Seq{joined, joined + 1, joined + 2}; !slices.Equal(got, want) {
 		t.Errorf("carol got %v, want %v", got, want)
 	}
+}
+
+// TestWhoIsRemovedAndBackBeforeTheNewsCome hears nothing of what was said in between, connected or away, and their subscription to that
+// pact alone is dead.
+func TestWhoIsRemovedAndBackBeforeTheNewsCome(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	p := there.NewPact("alice", "bob", "carol", "dan").ID
+	path, feed := "/v1/pacts/"+string(p), "pacts/"+string(p)+"/activity"
+	all, one := call(t, here, "carol", "all", "pacts/+/activity"), call(t, here, "carol", "one", feed)
+	call(t, here, "dan", "away", "pacts/+/activity").stop()
+	say := func(n *testkit.Node, what string) {
+		n.Must("alice", http.MethodPost, path+"/messages", map[string]string{"message": what}, nil)
+	}
+	joined := map[pactwire.UserID]pactwire.Seq{}
+	for _, u := range []pactwire.UserID{"carol", "dan"} {
+		there.Must("alice", http.MethodPost, path+"/remove", map[string]any{"userId": u}, nil)
+		say(there, "in between")
+		there.Must("alice", http.MethodPost, path+"/invite", map[string]any{"userIds": []pactwire.UserID{u}}, nil)
+		there.Must(u, http.MethodPost, path+"/accept", nil, nil)
+		joined[u] = there.Pact(u, p).HeadSeq
+	}
+	say(here, "after")
+	last := joined["dan"] + 1
+	check := func(p *phone) {
+		t.Helper()
+		want := []pactwire.Seq{}
+		for seq := joined[p.User]; seq <= last; seq++ {
+			want = append(want, seq)
+		}
+		if got := seqs(t, p.wait(t, "/activity", len(want))); !slices.Equal(got, want) {
+			t.Errorf("%s got %v, want %v", p.User, got, want)
+		}
+	}
+	check(all)
+	testkit.Never(t, 200*time.Millisecond, "what is dead is served", func() bool { return len(one.topic("/activity")) > 0 })
+	check(call(t, here, "dan", "away", "pacts/+/activity"))
 }

@@ -13,3 +13,10 @@ func (d *DB) Queued() int { return len(d.k.queue) }
 
 // StandingOwners is the statement that is asked once a minute, however many sessions stand.
 const StandingOwners = sqlStandingOwners
+
+// The statements of a slice of pruning: what makes the transaction ready, and what drops.
+const (
+	PruneAlone    = sqlPruneAlone
+	PruneEntries  = sqlPruneEntries
+	PruneCommands = sqlPruneCommands
+)

@@ -55,12 +55,17 @@ func (d *DB) Prune(ctx context.Context, entriesBefore, commandsBefore time.Time)
 	return total, nil
 }
 
+// sqlPruneAlone also has what follows in the transaction find each row by an index. Where rows seem to be many for their table, or to be joined
+// best to all of it, the table would be read whole for every slice.
+const sqlPruneAlone = `SELECT pg_try_advisory_xact_lock($1), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`
+
 // pruneAlone runs fn in a transaction, unless another node prunes.
 func (d *DB) pruneAlone(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	return d.read(ctx, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
 			var ours bool
-			if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, int64(pruneLock)).Scan(&ours); err != nil || !ours {
+			if err := tx.QueryRow(ctx, sqlPruneAlone, int64(pruneLock)).Scan(&ours, nil, nil, nil, nil); err != nil || !ours {
 				return err
 			}
 			return fn(ctx, tx)
@@ -88,27 +93,30 @@ func (d *DB) pruneLog(ctx context.Context, before time.Time) (total int, err err
 	return total, nil
 }
 
+const sqlPruneEntries = `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 AND stream NOT IN (SELECT unnest($4::bigint[])) ORDER BY at LIMIT $2),
+	top AS (SELECT stream, max(seq) AS seq FROM old GROUP BY stream),
+	young AS MATERIALIZED (SELECT t.stream, t.seq,
+		(SELECT min(l.seq) FROM log l WHERE l.stream = t.stream AND l.seq <= t.seq AND l.at + 0 BETWEEN $1 AND $3) AS first FROM top t),
+	cut AS MATERIALIZED (SELECT y.stream, y.first, coalesce(CASE WHEN y.first IS NULL THEN y.seq ELSE
+		(SELECT max(l.seq) FROM log l WHERE l.stream = y.stream AND l.seq < y.first AND l.at + 0 < $1) END, 0) AS upto FROM young y),
+	locked AS MATERIALIZED (SELECT n.id, c.upto FROM names n JOIN cut c ON c.stream = n.id ORDER BY n.id FOR NO KEY UPDATE OF n),
+	moved AS (UPDATE names n SET floor = k.upto FROM locked k WHERE n.id = k.id AND n.floor < k.upto),
+	gone AS (DELETE FROM log l USING cut c WHERE l.stream = c.stream AND l.seq <= c.upto RETURNING 1)
+	SELECT (SELECT count(*) FROM gone), (SELECT array_agg(stream) FROM cut WHERE first IS NOT NULL)`
+
 // pruneEntries drops the oldest entries of the streams that a slice of the oldest rows belongs to, but for those that are held, and moves
 // their floors. It also returns the streams of which something old stays: an entry before it is young enough, by whichever clock. Within
 // a stream the order of seq finds that at once, so the index on at is kept out of it (at + 0).
 func pruneEntries(ctx context.Context, tx pgx.Tx, before, now int64, held []int64) (n int, found []int64, err error) {
-	err = tx.QueryRow(ctx, `WITH old AS MATERIALIZED (SELECT stream, seq FROM log WHERE at < $1 AND stream NOT IN (SELECT unnest($4::bigint[])) LIMIT $2),
-		top AS (SELECT stream, max(seq) AS seq FROM old GROUP BY stream),
-		young AS MATERIALIZED (SELECT t.stream, t.seq,
-			(SELECT min(l.seq) FROM log l WHERE l.stream = t.stream AND l.seq <= t.seq AND l.at + 0 BETWEEN $1 AND $3) AS first FROM top t),
-		cut AS MATERIALIZED (SELECT y.stream, y.first, coalesce(CASE WHEN y.first IS NULL THEN y.seq ELSE
-			(SELECT max(l.seq) FROM log l WHERE l.stream = y.stream AND l.seq < y.first AND l.at + 0 < $1) END, 0) AS upto FROM young y),
-		locked AS MATERIALIZED (SELECT id FROM names WHERE id IN (SELECT stream FROM cut) ORDER BY id FOR NO KEY UPDATE),
-		moved AS (UPDATE names n SET floor = c.upto FROM cut c JOIN locked k ON k.id = c.stream WHERE n.id = c.stream AND n.floor < c.upto),
-		gone AS (DELETE FROM log l USING cut c WHERE l.stream = c.stream AND l.seq <= c.upto RETURNING 1)
-		SELECT (SELECT count(*) FROM gone), (SELECT array_agg(stream) FROM cut WHERE first IS NOT NULL)`,
-		before, pruneSlice, now, held).Scan(&n, &found)
+	err = tx.QueryRow(ctx, sqlPruneEntries, before, pruneSlice, now, held).Scan(&n, &found)
 	return n, found, err
 }
 
+const sqlPruneCommands = `DELETE FROM commands WHERE id IN
+	(SELECT id FROM commands WHERE accepted_at < $1 AND answer IS NOT NULL ORDER BY accepted_at LIMIT $2)`
+
 func pruneCommands(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
-	tag, err := tx.Exec(ctx, `DELETE FROM commands WHERE id IN
-		(SELECT id FROM commands WHERE accepted_at < $1 AND answer IS NOT NULL LIMIT $2)`, before, pruneSlice)
+	tag, err := tx.Exec(ctx, sqlPruneCommands, before, pruneSlice)
 	return int(tag.RowsAffected()), err
 }
 
@@ -116,7 +124,7 @@ func pruneWebhooks(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
 	if _, err := tx.Exec(ctx, `DELETE FROM codes WHERE expires < $1`, before); err != nil {
 		return 0, err
 	}
-	tag, err := tx.Exec(ctx, `DELETE FROM seen_webhooks WHERE name IN (SELECT name FROM seen_webhooks WHERE at < $1 LIMIT $2)`, before, pruneSlice)
+	tag, err := tx.Exec(ctx, `DELETE FROM seen_webhooks WHERE name IN (SELECT name FROM seen_webhooks WHERE at < $1 ORDER BY at LIMIT $2)`, before, pruneSlice)
 	return int(tag.RowsAffected()), err
 }
 
@@ -136,7 +144,7 @@ func pruneReactions(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
 
 // pruneCelebrations forgets who has celebrated check-ins that are too old to be.
 func pruneCelebrations(ctx context.Context, tx pgx.Tx, before int64) (int, error) {
-	tag, err := tx.Exec(ctx, `DELETE FROM celebrations WHERE (usr, checkin) IN (SELECT usr, checkin FROM celebrations WHERE at < $1 LIMIT $2)`,
+	tag, err := tx.Exec(ctx, `DELETE FROM celebrations WHERE (usr, checkin) IN (SELECT usr, checkin FROM celebrations WHERE at < $1 ORDER BY at LIMIT $2)`,
 		before-daysApart.Milliseconds(), pruneSlice)
 	return int(tag.RowsAffected()), err
 }
@@ -148,7 +156,7 @@ func pruneSeenCheckins(ctx context.Context, tx pgx.Tx, before int64) (int, error
 		return 0, err
 	}
 	tag, err := tx.Exec(ctx, `DELETE FROM seen_checkins WHERE (usr, goal, day) IN
-		(SELECT usr, goal, day FROM seen_checkins WHERE day < $1 LIMIT $2)`, day, pruneSlice)
+		(SELECT usr, goal, day FROM seen_checkins WHERE day < $1 ORDER BY day LIMIT $2)`, day, pruneSlice)
 	return int(tag.RowsAffected()), err
 }
 

@@ -109,6 +109,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	k := &committer{d: d, queue: make(chan request, queueSize), enough: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}), log: log}
 	k.pace.Enough = k.enough
+	d.k = k
 	d.Share(1)
 	k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }, d.pool)
 	if err == nil {
@@ -119,7 +120,6 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 		d.pool.Close()
 		return nil, openError(d.conns, err)
 	}
-	d.k = k
 	d.loads = make(chan gathered[pactwire.SessionKey, loadedSession], sessionQueue)
 	d.claims = make(chan gathered[pactwire.SessionClaim, claimedSession], sessionQueue)
 	d.turns = make(chan gathered[turnAsk, turnGiven], sessionQueue)

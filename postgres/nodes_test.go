@@ -441,6 +441,24 @@ func TestManyStandingSessions(t *testing.T) {
 	}
 }
 
+// TestANodeStartsAgainAfterManySessions: those that stood when it was killed end in slices, whatever time a statement may take.
+func TestANodeStartsAgainAfterManySessions(t *testing.T) {
+	server := testkit.Postgres(t)
+	cfg := postgres.Config{URL: server.URL(), Node: "c"}
+	if err := open(t, cfg).Close(); err != nil {
+		t.Fatal(err)
+	}
+	server.SQL(`INSERT INTO sessions (usr, client, state, expiry, owner, epoch) SELECT i, 'phone', '', 3600000, CASE i % 5 WHEN 0 THEN 'b/2' WHEN 1 THEN '' ELSE 'c/1' END, 1
+		FROM generate_series(1, 10000) i`)
+	server.SQL(`CREATE FUNCTION few() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF (SELECT count(*) FROM changed) > 1000 THEN RAISE 'too many at once'; END IF; RETURN NULL; END $$`)
+	server.SQL(`CREATE TRIGGER few AFTER UPDATE ON sessions REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION few()`)
+	open(t, cfg)
+	if got := server.SQL(`SELECT owner, count(*) FROM sessions WHERE gone_at IS NULL OR expires_at <> gone_at + expiry GROUP BY owner`); got != "b/2|2000" {
+		t.Errorf("these stand: %s", got)
+	}
+}
+
 // TestAnEndAndALateWordOfOneCheckin: where one node is told of a deletion by id alone and another of the check-in itself, at the same
 // moment, one of them sees what the other has written.
 func TestAnEndAndALateWordOfOneCheckin(t *testing.T) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -296,22 +297,33 @@ const sqlStandingOwners = `WITH RECURSIVE o AS (SELECT min(owner) AS owner FROM 
 	UNION ALL SELECT (SELECT min(s.owner) FROM sessions s WHERE s.gone_at IS NULL AND s.owner > o.owner) FROM o WHERE o.owner IS NOT NULL)
 	SELECT owner FROM o WHERE owner IS NOT NULL`
 
+func (d *DB) standingOwners(ctx context.Context) ([]string, error) {
+	rows, err := d.pool.Query(ctx, sqlStandingOwners)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// nodeOf is the name of the node that an owner is a start of.
+func nodeOf(owner string) string {
+	node, _, _ := strings.Cut(owner, "/")
+	return node
+}
+
 // bury ends the sessions of nodes that died and did not start again.
 func (d *DB) bury(ctx context.Context, now time.Time) error {
 	d.burying.Lock()
 	defer d.burying.Unlock()
 	var owners []string
 	live := map[int32]bool{}
-	err := d.read(ctx, func(ctx context.Context) error {
-		rows, err := d.pool.Query(ctx, sqlStandingOwners)
-		if err == nil {
-			owners, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		}
-		if err != nil {
+	err := d.read(ctx, func(ctx context.Context) (err error) {
+		if owners, err = d.standingOwners(ctx); err != nil {
 			return err
 		}
-		if rows, err = d.pool.Query(ctx, `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
-			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(lockSpace)); err != nil {
+		rows, err := d.pool.Query(ctx, `SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = $1::bigint::oid
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int64(lockSpace))
+		if err != nil {
 			return err
 		}
 		keys, err := pgx.CollectRows(rows, pgx.RowTo[int64])
@@ -326,7 +338,7 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	var dead []string
 	since := map[string]time.Time{}
 	for _, o := range owners {
-		node, _, _ := strings.Cut(o, "/")
+		node := nodeOf(o)
 		if live[lockKey(node)] {
 			continue
 		}
@@ -344,13 +356,14 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	return d.endStanding(ctx, now, dead)
 }
 
-// endStanding ends the sessions that stand in the name of these owners, in slices.
+// endStanding ends the sessions that stand in the name of these owners, in slices. A slice is MATERIALIZED, or it may be looked for again for
+// each session: those of a node that has just come up are more than the database thinks.
 func (d *DB) endStanding(ctx context.Context, now time.Time, owners []string) error {
 	for n := int64(endSlice); n == endSlice; {
 		err := d.read(ctx, func(ctx context.Context) error {
-			tag, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
-				WHERE gone_at IS NULL AND owner = ANY ($2) AND (usr, client) IN
-				(SELECT usr, client FROM sessions WHERE gone_at IS NULL AND owner = ANY ($2) ORDER BY owner LIMIT $3 FOR UPDATE SKIP LOCKED)`,
+			tag, err := d.pool.Exec(ctx, `WITH part AS MATERIALIZED
+				(SELECT usr, client FROM sessions WHERE gone_at IS NULL AND owner = ANY ($2) ORDER BY owner LIMIT $3 FOR UPDATE SKIP LOCKED)
+				UPDATE sessions s SET gone_at = $1, expires_at = $1 + expiry FROM part p WHERE s.usr = p.usr AND s.client = p.client`,
 				millis(now), owners, endSlice)
 			n = tag.RowsAffected()
 			return err
@@ -362,9 +375,19 @@ func (d *DB) endStanding(ctx context.Context, now time.Time, owners []string) er
 	return nil
 }
 
-// abandonSessions notes that connections which stood when this node was killed ended then; now is the best guess.
+// abandonSessions notes that connections which stood when this node was killed ended then; now is the best guess. There may be more than
+// one statement has the time for.
 func (d *DB) abandonSessions(ctx context.Context) error {
-	_, err := d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry
-		WHERE gone_at IS NULL AND (owner = '' OR split_part(owner, '/', 1) = $2)`, millis(d.cfg.Now()), d.cfg.Node)
+	owners, err := d.standingOwners(ctx)
+	if err != nil {
+		return err
+	}
+	now := d.cfg.Now()
+	own := append(slices.DeleteFunc(owners, func(o string) bool { return nodeOf(o) != d.cfg.Node }), "")
+	if err := d.endStanding(ctx, now, own); err != nil {
+		return err
+	}
+	_, err = d.pool.Exec(ctx, `UPDATE sessions SET gone_at = $1, expires_at = $1 + expiry WHERE gone_at IS NULL AND owner = ANY ($2)`,
+		millis(now), own) // those that were passed over, since somebody held them
 	return err
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -55,11 +56,20 @@ func (k *breaker) state() error {
 	}
 	switch {
 	case misled:
-		return errors.Join(errors.New("the habits-service does not accept our credentials, or is none: look at habits.url and habits.secret"), cause)
+		return amiss("the habits-service does not accept our credentials, or is none: look at habits.url and habits.secret", cause)
 	case away:
-		return errors.Join(errors.New("the habits-service does not answer; check-ins are kept and retried"), cause)
+		return amiss("the habits-service does not answer; check-ins are kept and retried", cause)
 	}
 	return nil
+}
+
+// amiss is a sentence for operators with what the last call failed of, less what a person is told of that: it says the same again.
+func amiss(sentence string, err error) error {
+	var told *pactwire.Error
+	if errors.As(err, &told) && told.Cause != nil {
+		err = told.Cause
+	}
+	return fmt.Errorf("%s: %w", sentence, err)
 }
 
 // ask asks the service all the time whether it is there, so that this is known also while nobody checks in. It has no say in

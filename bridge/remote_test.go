@@ -378,6 +378,31 @@ func TestHealthSaysThatTheServiceIsAwayThoughNobodyCalls(t *testing.T) {
 	})
 }
 
+// TestHealthIsOneSentence: what an operator reads says once what is amiss, and what the last call failed of.
+func TestHealthIsOneSentence(t *testing.T) {
+	refused := errors.New("dial tcp 127.0.0.1:8090: connect: connection refused")
+	s := newScript(activePact("p1", "g1", alice, bob))
+	s.answer = func(context.Context, pactwire.CheckinRequest) error {
+		told := &pactwire.Error{Code: pactwire.Unavailable, Message: "the habits-service does not answer; try again later", Cause: refused}
+		return fmt.Errorf("habits-service did not answer: %w", told)
+	}
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, alice)
+		if err := n.accept(t, done(alice, "p1", "", "")); err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Minute)
+		causes := n.bridge.Health()
+		const want = "the habits-service does not answer; check-ins are kept and retried: dial tcp 127.0.0.1:8090: connect: connection refused"
+		if len(causes) != 1 || causes[0].Err.Error() != want {
+			t.Fatalf("health is %v", causes)
+		}
+		if !errors.Is(causes[0].Err, refused) {
+			t.Error("the cause is lost")
+		}
+	})
+}
+
 func TestBreakerProbesAndBacklogIsOfferedSoon(t *testing.T) {
 	people := make([]pactwire.Identity, 40)
 	s := newScript()

@@ -85,6 +85,9 @@ func TestNoAnswerIsUnavailable(t *testing.T) {
 	if pactwire.CodeOf(err) != pactwire.Unavailable || habits.Final(err) {
 		t.Error(err)
 	}
+	if text := err.Error(); strings.Count(text, "did not answer") != 1 || strings.Contains(text, "try again") || !strings.Contains(text, "/checkins") {
+		t.Errorf("a log would say %q", text)
+	}
 	for _, body := range []string{"<html>", "{", strings.Repeat(" ", 2<<20) + "{}"} {
 		c := answering(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
 		if _, err := c.Checkin(t.Context(), on(pactwire.Pact{ID: "p"}, noon)); pactwire.CodeOf(err) != pactwire.Unavailable || habits.Final(err) {

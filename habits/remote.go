@@ -29,8 +29,8 @@ type RemoteError struct {
 }
 
 func (e *RemoteError) Error() string {
-	if e.Status == 0 {
-		return fmt.Sprintf("habits-service did not answer: %v", e.Err)
+	if e.Status == 0 && e.Err.Cause != nil { // what a person is told says no more
+		return fmt.Sprintf("habits-service did not answer: %v", e.Err.Cause)
 	}
 	return fmt.Sprintf("habits-service answered %d: %v", e.Status, e.Err)
 }

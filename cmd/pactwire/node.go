@@ -37,6 +37,7 @@ type node struct {
 	members  *bridge.Membership
 	bridge   *bridge.Bridge
 	people   presences
+	untold   *untold
 	shown    *bridge.Discreet // people as others may see them
 	met      *bridge.Companions
 	others   *others // nil on a single node
@@ -107,6 +108,7 @@ func newNode(ctx context.Context, cfg config.Config, log *slog.Logger) (n *node,
 	}
 	members := bridge.MembershipConfig{Remote: remote, Shared: n.store.shared(), TTL: cfg.Habits.MembershipTTL, Stale: cfg.Habits.MembershipStale}
 	n.members = bridge.NewMembership(members, habitsPort, n.store, log)
+	n.untold = newUntold(n.tellChange, log)
 	n.people = n.newPeople()
 	n.shown = bridge.NewDiscreet(n.people, n.store)
 	n.met = bridge.NewCompanions(n.store, n.store, n.shown, log)
@@ -261,14 +263,13 @@ func (w watched) DeleteCheckin(ctx context.Context, id pactwire.Identity, checki
 	return res, err
 }
 
-// presenceChanged tells the readers of each of a person's pacts. The person may have no connection left, so their pacts
+// tellChange tells the readers of each of a person's pacts of a change of presence. The person may have no connection left, so their pacts
 // are read for it.
-func (n *node) presenceChanged(p pactwire.Presence) {
+func (n *node) tellChange(p pactwire.Presence) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := n.members.Ensure(ctx, p.UserID); err != nil {
-		n.log.Warn("presence not told", "user", p.UserID, "error", err)
-		return
+		return err
 	}
 	defer n.members.Release(p.UserID)
 	p = n.shown.Show(ctx, p)
@@ -285,6 +286,7 @@ func (n *node) presenceChanged(p pactwire.Presence) {
 		}
 	}
 	n.tellPresence(p, pacts)
+	return nil
 }
 
 // causes tells what is amiss, for /readyz.
@@ -323,6 +325,7 @@ func (n *node) Start(ctx context.Context) error {
 	if err := n.people.Start(ctx); err != nil {
 		return fmt.Errorf("presence: %w", err)
 	}
+	n.untold.start()
 	if n.pusher != nil {
 		n.pusher.Start()
 	}
@@ -348,6 +351,7 @@ func (n *node) Stop(ctx context.Context) {
 		if err := n.people.Stop(ctx); err != nil {
 			n.log.Warn("stop presence", "error", err)
 		}
+		n.untold.end()
 		if n.due != nil {
 			n.due.Stop()
 		}

@@ -50,10 +50,10 @@ func findOthers(cfg config.Config, db store) (*others, error) {
 func (n *node) newPeople() presences {
 	cfg := presence.Config{Grace: n.cfg.Presence.Grace, Lease: n.cfg.Presence.Lease}
 	if n.others == nil || n.others.redis == nil {
-		return presence.New(cfg, n.store, n.presenceChanged, n.log, n.reg)
+		return presence.New(cfg, n.store, n.untold.changed, n.log, n.reg)
 	}
 	cfg.Unheard = func(ctx context.Context) (bool, error) { return n.others.relay.Unheard(ctx) }
-	return presence.NewShared(cfg, n.others.redis, n.store, n.presenceChanged, n.log, n.reg)
+	return presence.NewShared(cfg, n.others.redis, n.store, n.untold.changed, n.log, n.reg)
 }
 
 // join has the hub and the bridge speak with the other nodes. Without others the bridge speaks with the hub.

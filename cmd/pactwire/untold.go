@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pactwire/pactwire"
+	"github.com/pactwire/pactwire/internal/pace"
+	"github.com/pactwire/pactwire/internal/trouble"
+)
+
+// untoldEvery is how often it is tried to tell what could not be told.
+const untoldEvery = time.Second
+
+// untold are the people whose presence has changed while nobody could say to whom that is to be told: with the database away, or with
+// the habits-service away for longer than what it said last is good for. It is told when that can be read, as it is then.
+type untold struct {
+	tell    func(pactwire.Presence) error
+	log     *slog.Logger
+	trouble trouble.Log
+
+	mu     sync.Mutex
+	people map[pactwire.UserID]pactwire.Presence
+	some   chan struct{} // of size 1: there are some
+
+	stop context.CancelFunc
+	task sync.WaitGroup
+}
+
+func newUntold(tell func(pactwire.Presence) error, log *slog.Logger) *untold {
+	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]pactwire.Presence), some: make(chan struct{}, 1), stop: func() {}}
+}
+
+func (u *untold) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	u.stop = cancel
+	u.task.Go(func() { u.again(ctx) })
+}
+
+func (u *untold) end() {
+	u.stop()
+	u.task.Wait()
+}
+
+// changed tells of a change, or keeps it until that can be done.
+func (u *untold) changed(p pactwire.Presence) { u.say(p) }
+
+func (u *untold) say(p pactwire.Presence) (told bool) {
+	err := u.tell(p)
+	u.trouble.Change(u.log, "presence cannot be told; it is tried again each second", err)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.people[p.UserID]
+	switch newer := ok && kept.Version > p.Version; {
+	case newer:
+	case err == nil:
+		delete(u.people, p.UserID)
+	default:
+		u.people[p.UserID] = p
+		select {
+		case u.some <- struct{}{}:
+		default:
+		}
+	}
+	return err == nil
+}
+
+// again is the one goroutine that tells what could not be told.
+func (u *untold) again(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-u.some:
+		}
+		if !pace.Pause(ctx, untoldEvery) {
+			return
+		}
+		for p, ok := u.any(); ok && ctx.Err() == nil && u.say(p); p, ok = u.any() {
+		}
+	}
+}
+
+// any is one of them.
+func (u *untold) any() (p pactwire.Presence, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, p := range u.people {
+		return p, true
+	}
+	return p, false
+}

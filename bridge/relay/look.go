@@ -14,7 +14,7 @@ import (
 func (r *Relay) poll(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.Poll)
 	defer tick.Stop()
-	for n := 1; ; n++ {
+	for n := 0; ; { // looks whose time had come
 		asked := false
 		select {
 		case <-ctx.Done():
@@ -32,6 +32,7 @@ func (r *Relay) poll(ctx context.Context) {
 		case <-r.look:
 			asked = true
 		case <-tick.C:
+			n++
 		}
 		eager := asked || r.bus == nil || r.eager.Load() > 0
 		if eager && !asked {
@@ -42,6 +43,9 @@ func (r *Relay) poll(ctx context.Context) {
 			r.suspects = r.heads(ctx, r.streamsOf(r.hub.Users()), !eager)
 		} else {
 			r.suspects = r.heads(ctx, r.suspects, true)
+		}
+		if asked {
+			continue
 		}
 		if n%patientLook == 0 {
 			r.lookForOthers(ctx)

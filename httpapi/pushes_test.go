@@ -44,11 +44,13 @@ func TestWithoutAChannelPushesSayWhy(t *testing.T) {
 	p := f.ports()
 	p.PushTokens, p.Pushes = nil, nil
 	h := httpapi.New(httpapi.Config{}, p, slog.New(slog.DiscardHandler), nil).Handler()
-	for _, c := range [][2]string{{"POST", "/v1/push-tokens"}, {"DELETE", "/v1/push-tokens/t1"}, {"GET", "/v1/pushes"}, {"POST", "/v1/pushes/m1/retry"}} {
+	for _, c := range [][2]string{{"GET", "/v1/push-tokens"}, {"POST", "/v1/push-tokens"}, {"DELETE", "/v1/push-tokens/{id}"},
+		{"GET", "/v1/pushes"}, {"POST", "/v1/pushes/{id}/retry"}} {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(c[0], c[1], nil))
+		h.ServeHTTP(w, httptest.NewRequest(c[0], strings.ReplaceAll(c[1], "{id}", "x1"), nil))
 		if w.Code != 404 || !strings.Contains(body(w), "no channel of push.* is configured") {
 			t.Errorf("%v: %d %s", c, w.Code, body(w))
 		}
+		checkDocumented(t, c[0], c[1], 404, w.Body.Bytes())
 	}
 }

@@ -368,6 +368,10 @@ func TestServerListensAndStops(t *testing.T) {
 			t.Errorf("%s%s: %s", c.key, c.path, text)
 		}
 	}
+	for _, path := range []string{"/v1/revocations", "/v1/pushes", "/metrics"} {
+		status, text := get("http.addr", path, "op")
+		checkDocumented(t, "GET", path, status, []byte(text))
+	}
 	if _, text := get("http.admin_addr", "/metrics", ""); !strings.Contains(text, `pactwire_http_requests_total{method="GET",route="/v1/me",status="200"} 1`) {
 		t.Error(text)
 	}

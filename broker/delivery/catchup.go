@@ -22,15 +22,17 @@ type reading struct {
 	skip    bool // nothing is to be read
 }
 
-// catchUp reads the log for the clients' cursors that are behind. With snapshotsFirst, clients that are owed snapshots wait.
-func (h *Hub) catchUp(ctx context.Context, batch []*Client, snapshotsFirst bool) error {
+// catchUp reads the log for the clients' cursors that are behind, and reports whether there are any. With snapshotsFirst, clients that
+// are owed snapshots wait.
+func (h *Hub) catchUp(ctx context.Context, batch []*Client, snapshotsFirst bool) (looked bool, err error) {
 	var reads []reading
 	quota := max(entriesMin, entriesATurn/len(batch))
 	for _, c := range batch {
 		reads = c.readings(reads, quota, snapshotsFirst)
 	}
+	looked = len(reads) > 0
 	if err := h.check(ctx, reads); err != nil {
-		return err
+		return looked, err
 	}
 	reqs := make([]pactwire.ReadRequest, 0, len(reads))
 	todo := reads[:0]
@@ -41,11 +43,11 @@ func (h *Hub) catchUp(ctx context.Context, batch []*Client, snapshotsFirst bool)
 		}
 	}
 	if len(reqs) == 0 {
-		return nil
+		return looked, nil
 	}
 	entries, err := h.log.ReadMany(ctx, reqs)
 	if err != nil {
-		return err
+		return looked, err
 	}
 	for i, r := range todo {
 		e := r.client.hearOfLeaving(ctx, r.cur.stream.Pact(), entries[i])
@@ -56,7 +58,7 @@ func (h *Hub) catchUp(ctx context.Context, batch []*Client, snapshotsFirst bool)
 			err = e
 		}
 	}
-	return err
+	return looked, err
 }
 
 // readings chooses what to read for a client within its window, a little of each of many streams.

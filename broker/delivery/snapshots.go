@@ -112,8 +112,9 @@ type owed struct {
 	snapshot
 }
 
-// sendSnapshots makes and sends what the clients are owed. What finds no room, or cannot be read now, stays owed.
-func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
+// sendSnapshots makes and sends what the clients are owed, and reports whether there was anything. What finds no room, or cannot be
+// read now, stays owed.
+func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) (asked bool, err error) {
 	var list []owed
 	for _, c := range batch {
 		c.mu.Lock()
@@ -125,10 +126,10 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 		c.mu.Unlock()
 	}
 	if len(list) == 0 {
-		return nil
+		return false, nil
 	}
 	made := bodies{hub: h}
-	err := made.read(ctx, list)
+	err = made.read(ctx, list)
 	for len(list) > 0 {
 		n := 1
 		for n < len(list) && list[n].client == list[0].client {
@@ -139,7 +140,7 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) error {
 		}
 		list = list[n:]
 	}
-	return err
+	return true, err
 }
 
 // bodies are what the snapshots of one turn show. Each is read once, and all of a kind together. What could not be read is not there, and

@@ -1,0 +1,68 @@
+package delivery_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/pactwire/pactwire/broker/delivery"
+)
+
+// lines is a log.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) count(words string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), words)
+}
+
+// TestAnOutageIsNotOverForWhoNeedsNothing: a client that has gone while it waited for a worker had nothing read for it, and that went well.
+func TestAnOutageIsNotOverForWhoNeedsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.join("p", "alice")
+		w.join("p", "bob")
+		log := &lines{}
+		h := delivery.New(delivery.Config{}, w, w, w, w, slog.New(slog.NewTextHandler(log, nil)), nil)
+		defer stop(t, h)
+		c, _, _ := connect(t, h, user("alice"))
+		subscribe(t, c, 1, "pacts/p/activity")
+		w.fail(true)
+		w.commit(feed)
+		h.Publish(w.commit(feed))
+		synctest.Wait()
+		for range 100 {
+			w.fail(false)
+			in := user("bob")
+			in.Expiry = 0
+			gone, _, _ := connect(t, h, in)
+			subscribe(t, gone, 1, "pacts/p/activity")
+			w.fail(true)
+			w.commit(feed)
+			h.Publish(w.commit(feed)) // which has bob wait for a worker
+			gone.Detach()
+			synctest.Wait()
+		}
+		if begun, over := log.count("level=WARN"), log.count("over: "); begun != 1 || over != 0 {
+			t.Errorf("said %d times that it began, %d that it is over", begun, over)
+		}
+		w.fail(false)
+		pass(5e9)
+		if over := log.count("over: "); over != 1 {
+			t.Errorf("said %d times that it is over", over)
+		}
+	})
+}

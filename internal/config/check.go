@@ -21,9 +21,9 @@ const (
 	maxPacket        = 268_435_455
 )
 
-// check returns a sentence for each setting that cannot work, but for those that could not be read.
-func (c Config) check(unread map[string]bool) []string {
-	k := &checker{unread: unread}
+// check returns a sentence for each setting that cannot work and where it was set, but for those that could not be read.
+func (c Config) check(unread map[string]bool, origin map[string]string) []string {
+	k := &checker{unread: unread, origin: origin}
 	k.node(c)
 	k.addresses(c)
 	k.tokens(c)
@@ -39,6 +39,7 @@ func (c Config) check(unread map[string]bool) []string {
 
 type checker struct {
 	unread   map[string]bool
+	origin   map[string]string
 	mistakes []string
 }
 
@@ -46,7 +47,11 @@ func (k *checker) say(key, format string, args ...any) {
 	if k.unread[key] {
 		return
 	}
-	k.mistakes = append(k.mistakes, key+": "+fmt.Sprintf(format, args...))
+	mistake := key + ": " + fmt.Sprintf(format, args...)
+	if where := k.origin[key]; where != "" && where != byDefault {
+		mistake = where + ": " + mistake
+	}
+	k.mistakes = append(k.mistakes, mistake)
 }
 
 func (k *checker) oneOf(key, value string, allowed ...string) {

@@ -143,13 +143,14 @@ func TestUnknownNamesInTheEnvironmentAndFlagsAreRefusedTogether(t *testing.T) {
 // complained of once.
 func TestEveryMistakeIsToldAtOnce(t *testing.T) {
 	file := write(t, "mqtt:\n  tpc: x\nlimits:\n  packet_size: 64\n  keepalive_min: soon\nlog:\n  level: loud\n")
-	_, err := config.Load(config.Source{File: file, Set: []string{"http.addr=nowhere"}})
+	_, err := config.Load(config.Source{File: file, Env: []string{"PACTWIRE_PRESENCE__LEASE=10ms"}, Set: []string{"http.addr=nowhere"}})
 	want := strings.Join([]string{
 		file + ":2: unknown key mqtt.tpc; did you mean mqtt.tcp?",
 		file + `:4: limits.packet_size "64" is no size; write a whole number and a unit, such as 64KiB or 1MiB`,
 		file + `:5: limits.keepalive_min "soon" is no duration; write a number and a unit, such as 15s, 500ms or 24h`,
-		`http.addr: "nowhere" is no address; write host:port, such as 127.0.0.1:1883`,
-		`log.level: "loud" is none of debug, info, warn, error`,
+		`--set: http.addr: "nowhere" is no address; write host:port, such as 127.0.0.1:1883`,
+		`PACTWIRE_PRESENCE__LEASE: presence.lease: 10ms is too short; at least 1s`,
+		file + `:7: log.level: "loud" is none of debug, info, warn, error`,
 	}, "\n")
 	if err == nil {
 		t.Fatal("was accepted")
@@ -175,8 +176,8 @@ func TestWithoutAFileTheDefaultsHold(t *testing.T) {
 	if l := load(t, config.Source{}); l.SQLitePath() != filepath.Join("elsewhere", "pactwire.db") {
 		t.Error("config.yaml in the working directory was not read")
 	}
-	if _, err := config.Load(config.Source{File: "missing.yaml"}); err == nil {
-		t.Error("a named file that is not there was not missed")
+	if _, err := config.Load(config.Source{File: "missing.yaml"}); err == nil || err.Error() != "missing.yaml: no such file or directory" {
+		t.Errorf("a named file that is not there: %v", err)
 	}
 }
 

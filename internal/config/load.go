@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -26,6 +27,9 @@ type Loaded struct {
 	Origin map[string]string // "default", "config.yaml:12", "PACTWIRE_MQTT__TCP", "--set"
 }
 
+// byDefault is the origin of what nobody set.
+const byDefault = "default"
+
 // defaultFile is read when no file is named and it exists.
 const defaultFile = "config.yaml"
 
@@ -42,7 +46,7 @@ func Load(src Source) (Loaded, error) {
 	l.readFlags(src.Set)
 	cfg := l.decode()
 	if whole { // else nobody knows what it would have set
-		l.mistakes = append(l.mistakes, cfg.check(l.unread)...)
+		l.mistakes = append(l.mistakes, cfg.check(l.unread, l.origin)...)
 	}
 	if len(l.mistakes) > 0 {
 		return Loaded{}, &Mistakes{l.mistakes}
@@ -78,7 +82,7 @@ func (l *loader) readFile(path string) bool {
 	y := &yamlFile{lines: map[string]int{}}
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(path), y); err != nil {
-		l.mistake("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+		l.mistake("%s", unreadable(path, err))
 		return false
 	}
 	for _, key := range sortedBy(k.Keys(), y.lines) {
@@ -95,6 +99,19 @@ func (l *loader) readFile(path string) bool {
 		}
 	}
 	return true
+}
+
+// unreadable says what keeps a file from being read, and names the line, where there is one, as for any other mistake.
+func unreadable(path string, err error) string {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return path + ": " + of.Err.Error()
+	}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if at, found := strings.CutPrefix(text, "line "); found {
+		return path + ":" + at
+	}
+	return path + ": " + text
 }
 
 func isEmpty(v any) bool {
@@ -174,7 +191,7 @@ func (l *loader) decode() Config {
 	cfg := Default()
 	for key, f := range fields(reflect.ValueOf(&cfg).Elem(), "") {
 		if _, isSet := l.origin[key]; !isSet {
-			l.origin[key] = "default"
+			l.origin[key] = byDefault
 			continue
 		}
 		before := reflect.New(f.Type()).Elem()

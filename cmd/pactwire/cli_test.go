@@ -174,7 +174,7 @@ func TestExitCodes(t *testing.T) {
 		{s, []string{"--set", "http.addr=", "pact", "list", "--user", "alice", "--server", ""}, 2, "--server"},
 		{s, []string{"revoke", "user", "bob", "--before", "yesterday"}, 2, "--before yesterday is no time: write RFC 3339"},
 		{s, []string{"pact", "accept", "nope", "--user", "alice"}, 1, "there is no such pact, or you are not in it"},
-		{s, []string{"pact", "list", "--token", "hunter2"}, 1, "malformed"},
+		{s, []string{"pact", "list", "--token", "hunter2"}, 1, "the token is malformed: it must be a JWT\n"},
 		{s, []string{"goal", "create", "", "--user", "alice"}, 1, "name"},
 		{s, []string{"--set", "mqtt.tpc=x", "config", "check"}, 1, "did you mean mqtt.tcp?"},
 		{nowhere, []string{"pact", "list", "--user", "alice"}, 1, "no server answers at http://127.0.0.1:1"},
@@ -185,6 +185,24 @@ func TestExitCodes(t *testing.T) {
 		}
 		if code != 0 && stdout != "" {
 			t.Errorf("pactwire %s: refused, and prints %q", strings.Join(c.args, " "), stdout)
+		}
+	}
+}
+
+// Who does not know what to say sees what can be said. A script that says nothing is told that this is no use.
+func TestWithoutACommandThereIsHelp(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+	}{{nil, 2}, {[]string{"help"}, 0}, {[]string{"--help"}, 0}} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), c.args, &output{&stdout, &stderr})
+		shown, other := &stdout, &stderr
+		if c.code != 0 {
+			shown, other = other, shown
+		}
+		if code != c.code || other.Len() > 0 || !strings.Contains(shown.String(), "serve             Run the server.") {
+			t.Errorf("pactwire %v: exit %d, %q, %q", c.args, code, stdout.String(), stderr.String())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,7 +59,7 @@ func (f *clientFlags) connect(ctx context.Context, g *globals) (*client, error) 
 	case token != "":
 		id, err := auth.Peek(token)
 		if err != nil {
-			return nil, err
+			return nil, errors.New(pactwire.AsError(err).Message) // the cause says the same in other words
 		}
 		return f.client(id), nil
 	case f.User == "":

@@ -92,17 +92,24 @@ type exited int
 
 // run is main without the process, for tests.
 func run(ctx context.Context, args []string, out *output) (code int) {
+	help, helped := out.stdout, 0
+	switch {
+	case len(args) == 0: // nothing was done, so it is no success
+		help, helped, args = out.stderr, exitUsage, []string{"--help"}
+	case args[0] == "help":
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			e, ok := p.(exited)
 			if !ok {
 				panic(p)
 			}
-			code = int(e)
+			code = max(int(e), helped)
 		}
 	}()
 	var c cli
-	parser, err := kong.New(&c, kong.Name("pactwire"), kong.Writers(out.stdout, out.stderr),
+	parser, err := kong.New(&c, kong.Name("pactwire"), kong.Writers(help, out.stderr),
 		kong.Description("The realtime server for pacts: MQTT in front, check-ins that are kept."),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

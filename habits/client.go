@@ -222,7 +222,13 @@ func (c *Client) call(ctx context.Context, r call, out any) error {
 		return refuse(res.StatusCode, res.Header, answer, c.now())
 	case int64(len(answer)) > limit:
 		return garbled(res.StatusCode, fmt.Errorf("answer of more than %d bytes", limit))
-	case out == nil || len(bytes.TrimSpace(answer)) == 0:
+	case out == nil:
+		return nil
+	}
+	if len(bytes.TrimSpace(answer)) == 0 {
+		if r.method == http.MethodGet { // taken for an answer it would say that there is nothing
+			return garbled(res.StatusCode, errors.New("nothing in it"))
+		}
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {

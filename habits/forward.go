@@ -61,7 +61,11 @@ func (f *Forwarder) Invite(ctx context.Context, id pactwire.Identity, pact pactw
 
 // InviteCode passes POST /v1/pacts/{id}/invite without users on.
 func (f *Forwarder) InviteCode(ctx context.Context, id pactwire.Identity, pact pactwire.PactID) (pactwire.Invitation, error) {
-	return forward[pactwire.Invitation](ctx, f.c, id, http.MethodPost, pactPath(pact, "/invite"), struct{}{})
+	in, err := forward[pactwire.Invitation](ctx, f.c, id, http.MethodPost, pactPath(pact, "/invite"), struct{}{})
+	if err == nil && in.Code == "" {
+		return in, garbled(http.StatusOK, errors.New("no code"))
+	}
+	return in, err
 }
 
 // Claim passes POST /v1/pacts/claim on.

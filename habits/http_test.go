@@ -70,6 +70,24 @@ func TestErrorMapping(t *testing.T) {
 	}
 }
 
+// TestNothingIsNoAnswer: something between us and the service says that all is well, and nothing more. Nobody is told for that that they
+// have no pacts, or that their invitation has no code.
+func TestNothingIsNoAnswer(t *testing.T) {
+	for _, body := range []string{"", " \n"} {
+		c := answering(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+		f, id := c.Forwarder(), pactwire.Identity{UserID: "alice", Token: "t"}
+		_, list := f.Pacts(t.Context(), id, "")
+		_, streaks := f.Streaks(t.Context(), id)
+		_, one := f.InviteCode(t.Context(), id, "p")
+		_, of := c.PactsOf(t.Context(), []pactwire.UserID{"alice"})
+		for what, err := range map[string]error{"pacts": list, "streaks": streaks, "a code": one, "somebody's pacts": of} {
+			if pactwire.CodeOf(err) != pactwire.Unavailable {
+				t.Errorf("%q as %s: %v", body, what, err)
+			}
+		}
+	}
+}
+
 func TestNoAnswerIsUnavailable(t *testing.T) {
 	release := make(chan struct{})
 	c := answering(t, func(_ http.ResponseWriter, r *http.Request) {

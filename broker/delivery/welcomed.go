@@ -23,7 +23,7 @@ var stateSeed = maphash.MakeSeed()
 // echoes reports whether a state says once more what a newcomer was just told, and notes what a newcomer is told. The first word after
 // the welcome ends it. Under c.mu.
 func (c *Client) echoes(s snapshot, body []byte) bool {
-	if s.kind != topics.StateKind {
+	if s.kind != topics.StateKind || len(c.welcomed) == 0 && !s.joined {
 		return false
 	}
 	hash := maphash.Bytes(stateSeed, body)

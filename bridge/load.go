@@ -25,17 +25,20 @@ const (
 	loadBatch   = 256 // users of one read of the store; of a remote service each is read on their own
 	loadsAtOnce = 32  // readings of a remote service for users who wait
 	loadTimeout = 5 * time.Second
-	loadsApart  = 8 // of a remote service, when a batch failed in the background: users read at the same time
+	loadMoment  = time.Second // after which who has something to rely on waits no more
+	loadsApart  = 8           // of a remote service, when a batch failed in the background: users read at the same time
 )
 
-// Ensure makes the user's pacts known, and holds them until Release. It fails with Unavailable.
+// Ensure makes the user's pacts known, and holds them until Release. It fails with Unavailable. What was read before does, while it is valid,
+// when a remote service does not answer within a moment; for some time after that nobody waits for it who has such.
 func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 	m.mu.Lock()
 	if m.stopped {
 		m.mu.Unlock()
 		return errStopping
 	}
-	if h := m.users[u]; h != nil && m.current(h) {
+	h := m.users[u]
+	if h != nil && m.current(h) {
 		m.hold(u, h, 1)
 		m.mu.Unlock()
 		return nil
@@ -45,15 +48,52 @@ func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 		l = &loading{done: make(chan struct{})}
 		m.waiting[u] = l
 	}
+	nudge(m.want)
+	var enough <-chan time.Time // waited, for who has something
+	if h != nil && m.valid(h) {
+		if time.Now().Before(m.slow) {
+			m.hold(u, h, 1)
+			m.mu.Unlock()
+			return nil
+		}
+		timer := time.NewTimer(loadMoment)
+		defer timer.Stop()
+		enough = timer.C
+	}
 	l.refs++
 	m.mu.Unlock()
-	nudge(m.want)
-	select {
-	case <-l.done:
-		return l.err
-	case <-ctx.Done():
-		return m.abandon(u, l)
+	for {
+		select {
+		case <-l.done:
+			return l.err
+		case <-enough:
+			if m.settle(u, l) {
+				return nil
+			}
+			enough = nil
+		case <-ctx.Done():
+			return m.abandon(u, l)
+		}
 	}
+}
+
+// valid reports whether what was read of a user may be relied upon while the remote service does not answer. Under m.mu.
+func (m *Membership) valid(h *holding) bool {
+	return m.cfg.Remote && time.Since(h.readAt) <= m.cfg.Stale
+}
+
+// settle takes back one wait for l and holds what is known instead, if that is valid and l has not come true meanwhile.
+func (m *Membership) settle(u pactwire.UserID, l *loading) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.users[u]
+	if m.waiting[u] != l || h == nil || !m.valid(h) {
+		return false
+	}
+	m.slow = time.Now().Add(loadTimeout)
+	l.refs--
+	m.hold(u, h, 1)
+	return true
 }
 
 // current reports whether what is known of a user needs no read before it is relied upon: it is fresh, or is kept fresh in

@@ -48,6 +48,7 @@ type Membership struct {
 
 	mu      sync.RWMutex
 	stopped bool
+	slow    time.Time // until then a remote service is not waited for that did not answer within a moment
 	users   map[pactwire.UserID]*holding
 	idle    map[pactwire.UserID]struct{} // of users: who is not held; at most idleUsers
 	known   map[pactwire.PactID]*view

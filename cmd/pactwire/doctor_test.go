@@ -120,6 +120,15 @@ func TestDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	}
 }
 
+// TestDoctorTriesEachHost: a URL of PostgreSQL may name several, of which a node uses one that answers.
+func TestDoctorTriesEachHost(t *testing.T) {
+	hosts := testkit.FreeAddr(t) + "," + testkit.Postgres(t).Addr
+	list, code := examine(t, append(places(t, t.TempDir()), "store.url=postgres://postgres@"+hosts+"/postgres?sslmode=disable")...)
+	if code != 0 {
+		t.Errorf("exit %d, %+v", code, list)
+	}
+}
+
 func TestDoctorKnowsARunningServer(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, nil)

@@ -53,30 +53,38 @@ func (d *doctor) redis(ctx context.Context) {
 	d.clocks("Redis", clock, clock, began)
 }
 
-// dial tries whether somebody listens where a URL says, and returns where that is.
+// dial tries whether somebody listens where a URL says, and returns where that is: at the first of several hosts that answers.
 func (d *doctor) dial(ctx context.Context, check, address, port, do string) (at string, ok bool) {
 	u, err := url.Parse(address)
 	if err != nil {
 		d.say(check, failure, do, "the address cannot be read")
 		return "", false
 	}
-	network, addr := "tcp", u.Host
-	if u.Port() == "" {
-		addr = net.JoinHostPort(u.Hostname(), port)
-	}
+	network, addrs := "tcp", hosts(u, port)
 	if folder := u.Query().Get("host"); strings.HasPrefix(folder, "/") {
-		network, addr = "unix", filepath.Join(folder, ".s.PGSQL."+port)
+		network, addrs = "unix", []string{filepath.Join(folder, ".s.PGSQL."+port)}
 	} else if u.Scheme == "unix" {
-		network, addr = "unix", u.Path
+		network, addrs = "unix", []string{u.Path}
 	}
-	ctx, cancel := context.WithTimeout(ctx, doctorTime)
-	defer cancel()
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, network, addr)
-	if err != nil {
-		d.say(check, failure, do, "nobody answers at %s: %v", addr, cause(err))
-		return "", false
+	dialer := net.Dialer{Timeout: doctorTime}
+	for _, addr := range addrs {
+		var c net.Conn
+		if c, err = dialer.DialContext(ctx, network, addr); err == nil {
+			_ = c.Close() // it was only asked whether it opens
+			return addr, true
+		}
 	}
-	_ = c.Close() // it was only asked whether it opens
-	return addr, true
+	d.say(check, failure, do, "nobody answers at %s: %v", strings.Join(addrs, ", "), cause(err))
+	return "", false
+}
+
+// hosts are those of a URL: PostgreSQL's stand side by side, further ones of a Redis Cluster in its parameters.
+func hosts(u *url.URL, port string) (addrs []string) {
+	for _, host := range append(strings.Split(u.Host, ","), u.Query()["addr"]...) {
+		if one := (&url.URL{Host: host}); one.Port() == "" {
+			host = net.JoinHostPort(one.Hostname(), port)
+		}
+		addrs = append(addrs, host)
+	}
+	return addrs
 }

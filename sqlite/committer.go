@@ -30,9 +30,10 @@ type committer struct {
 	closing chan struct{} // closed when Close begins
 	stopped chan struct{} // closed when the last commit is done
 
-	open func() (*conn, error)
-	log  *slog.Logger
-	m    *metrics
+	open    func() (*conn, error)
+	inPlace func() error
+	log     *slog.Logger
+	m       *metrics
 
 	tx    Tx
 	batch []request
@@ -110,6 +111,9 @@ func (k *committer) commit() {
 // transaction commits the batch: first all functions in one go, and when one fails that has written, again from the start with
 // a savepoint for each, so that only the failing ones are undone. An error means that nothing was committed.
 func (k *committer) transaction() error {
+	if err := k.inPlace(); err != nil {
+		return err
+	}
 	if k.tx.c == nil {
 		c, err := k.open()
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type Config struct {
 type DB struct {
 	cfg  Config
 	lock *fileLock
+	file os.FileInfo // the database, as it was opened
 	k    *committer
 
 	gate   sync.RWMutex // held shared while a request enters the queue, so that Close closes it after the last
@@ -76,7 +78,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	}
 	k := &committer{
 		queue: make(chan request, queueSize), closing: make(chan struct{}), stopped: make(chan struct{}),
-		open: d.openWriter, log: log, tx: Tx{c: w},
+		open: d.openWriter, inPlace: d.inPlace, log: log, tx: Tx{c: w},
+	}
+	if d.file, err = os.Stat(cfg.Path); err != nil {
+		w.close()
+		return nil, openError(cfg.Path, err)
 	}
 	if k.m, err = newMetrics(reg, func() float64 { return float64(len(k.queue)) }); err != nil {
 		w.close()
@@ -138,8 +144,23 @@ func (d *DB) openWriter() (*conn, error) {
 	return openConn(d.cfg.Path, openWrite, setup...)
 }
 
+// errNotInPlace is a file that SQLite goes on writing to, and that nobody will find when this process has ended.
+var errNotInPlace = errors.New("the database file was removed or replaced while it was in use")
+
+// inPlace looks whether the file that is open is the one that the next process will open.
+func (d *DB) inPlace() error {
+	now, err := os.Stat(d.cfg.Path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, d.file) {
+		return fmt.Errorf("%w: %s", errNotInPlace, d.cfg.Path)
+	}
+	return nil // what else is amiss SQLite will find
+}
+
 // Ready reports whether the store can read and write. After a failed commit it tries one of its own.
 func (d *DB) Ready(ctx context.Context) error {
+	if err := d.inPlace(); err != nil {
+		return fmt.Errorf("%w; %s", err, adviceOf(err))
+	}
 	if failing := d.k.failing.Load(); failing != nil {
 		if err := d.Update(ctx, func(t *Tx) error { return t.c.q(sqlProbe).run() }); err != nil {
 			return fmt.Errorf("%w; %s", failing.Cause, adviceOf(failing))

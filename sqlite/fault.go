@@ -89,6 +89,9 @@ func adviceOf(err error) string {
 	if errors.As(err, &e) {
 		return (&fault{Code: int32(e.Code())}).advice()
 	}
+	if errors.Is(err, errNotInPlace) {
+		return "put that file back, or stop this process, put a backup in place and start"
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return (&fault{Code: lib.SQLITE_PERM}).advice()
 	}

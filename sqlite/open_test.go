@@ -41,6 +41,49 @@ func head(t *testing.T, db *sqlite.DB, stream pactwire.Stream) pactwire.Seq {
 	return b[0].Head
 }
 
+// TestPromise1AFileThatIsNotInPlaceTakesNothingMore: what was committed to it would be gone with this process.
+func TestPromise1AFileThatIsNotInPlaceTakesNothingMore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pactwire.db")
+	db := open(t, path)
+	check := func(what string, in bool) {
+		t.Helper()
+		err := put(db, room, []byte("x"))
+		ready := db.Ready(ctx)
+		if in {
+			if err != nil || ready != nil {
+				t.Errorf("%s: %v, ready %v", what, err, ready)
+			}
+			return
+		}
+		if pactwire.CodeOf(err) != pactwire.Unavailable || ready == nil || !strings.Contains(ready.Error(), path+"; put that file back") {
+			t.Errorf("%s: %v, ready %v", what, err, ready)
+		}
+	}
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("at first", true)
+	away := path + ".away"
+	rename(path, away)
+	check("moved away", false)
+	content, err := os.ReadFile(away)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("replaced", false)
+	rename(away, path)
+	check("back", true)
+	if got := head(t, db, room); got != 2 {
+		t.Errorf("the head is %d", got)
+	}
+}
+
 func TestSecondProcessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pactwire.db")
 	db := open(t, path)

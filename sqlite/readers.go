@@ -58,6 +58,9 @@ func (d *DB) view(ctx context.Context, fn func(*conn) error) error {
 }
 
 func (d *DB) openReader() (*conn, error) {
+	if err := d.inPlace(); err != nil {
+		return nil, err
+	}
 	return openConn(d.cfg.Path, openRead, "PRAGMA busy_timeout = 5000", "PRAGMA query_only = 1", "PRAGMA cache_size = -2000")
 }
 

@@ -119,7 +119,7 @@ func (r *Relay) bury(ctx context.Context) {
 	}
 }
 
-// gone leaves out the nodes that are cut off from Redis alone: they are at the store, and have their people.
+// gone leaves out the nodes that are cut off from Redis alone, or may be: they are at the store, and have their people.
 func (r *Relay) gone(ctx context.Context, lapsed []pactwire.NodeBeat) []pactwire.NodeBeat {
 	if r.shared == nil {
 		return lapsed
@@ -136,7 +136,7 @@ func (r *Relay) gone(ctx context.Context, lapsed []pactwire.NodeBeat) []pactwire
 		call, cancel := context.WithTimeout(ctx, readTime)
 		defer cancel()
 		awake, err := r.shared.NodeAwake(call, id)
-		return err == nil && awake
+		return err != nil || awake // what cannot be said now, of which nobody could be told either, waits
 	})
 }
 

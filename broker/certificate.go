@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +20,7 @@ type certificate struct {
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 	watcher           *fsnotify.Watcher
-	reloaded          func(error) // for tests: each attempt
+	amiss             string // what is wrong with the files, when that was logged; of watch alone
 }
 
 func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
@@ -26,7 +28,7 @@ func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 		return nil, fmt.Errorf("mqtt.cert_file and mqtt.key_file: TLS needs both")
 	}
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
-	if err := c.load(); err != nil {
+	if _, err := c.load(); err != nil {
 		return nil, err
 	}
 	var err error
@@ -43,13 +45,14 @@ func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, nil
 }
 
-func (c *certificate) load() error {
+// load reads the files, and reports whether it was another certificate.
+func (c *certificate) load() (changed bool, err error) {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("mqtt.cert_file and mqtt.key_file: %w", err)
+		return false, fmt.Errorf("mqtt.cert_file and mqtt.key_file: %w", err)
 	}
-	c.current.Store(&pair)
-	return nil
+	before := c.current.Swap(&pair)
+	return before == nil || !slices.EqualFunc(before.Certificate, pair.Certificate, bytes.Equal), nil
 }
 
 func (c *certificate) config(nextProtos ...string) *tls.Config {
@@ -62,37 +65,51 @@ func (c *certificate) config(nextProtos ...string) *tls.Config {
 	}
 }
 
-// settle is how long after the last change the files are read: renewing writes two of them.
-const settle = 100 * time.Millisecond
+// The files are read some time after the last change, since renewing writes two of them, and some time after the first at the
+// latest: other files of the folder may change all the time.
+const (
+	settle = 100 * time.Millisecond
+	latest = time.Second
+)
 
 // watch reads the files again after changes, until close.
 func (c *certificate) watch() {
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
 	defer quiet.Stop()
+	var first time.Time // change that was not looked at
 	for {
 		select {
 		case _, ok := <-c.watcher.Events:
 			if !ok {
 				return
 			}
-			quiet.Reset(settle)
+			if first.IsZero() {
+				first = time.Now()
+			}
+			quiet.Reset(min(settle, latest-time.Since(first)))
 		case err, ok := <-c.watcher.Errors:
 			if !ok {
 				return
 			}
 			c.log.Warn("watching the TLS certificate", "error", err)
 		case <-quiet.C:
-			err := c.load()
-			if err != nil {
-				c.log.Error("the new TLS certificate cannot be used, keeping the old one", "error", err)
-			} else {
-				c.log.Info("TLS certificate read again")
-			}
-			if c.reloaded != nil {
-				c.reloaded(err)
-			}
+			first = time.Time{}
+			c.again()
 		}
+	}
+}
+
+// again reads the files, and logs what is news: the log may be in the same folder, and is then a change itself.
+func (c *certificate) again() {
+	changed, err := c.load()
+	switch {
+	case err != nil && err.Error() != c.amiss:
+		c.amiss = err.Error()
+		c.log.Error("the new TLS certificate cannot be used, keeping the old one", "error", err)
+	case err == nil && (changed || c.amiss != ""):
+		c.amiss = ""
+		c.log.Info("TLS certificate read again")
 	}
 }
 

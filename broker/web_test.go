@@ -327,31 +327,3 @@ func TestSlowTLSConsumerDoesNotHoldUpItsSenders(t *testing.T) {
 		t.Errorf("ended by %v", cause)
 	}
 }
-
-func TestCertificateIsReadAgain(t *testing.T) {
-	cert, key := files(t)
-	writeCertificate(t, cert, key, "one.example.org")
-	s := start(t, broker.Config{TLS: "127.0.0.1:0", CertFile: cert, KeyFile: key})
-	name := func() string {
-		c, err := tls.Dial("tcp", s.addr("tls"), &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.ConnectionState().PeerCertificates[0].DNSNames[0]
-	}
-	if got := name(); got != "one.example.org" {
-		t.Fatal(got)
-	}
-	writeCertificate(t, cert, key, "two.example.org")
-	eventually(t, "the new certificate", func() bool { return name() == "two.example.org" })
-	damage(t, cert)
-	// The damage is noticed some time; the old certificate serves before and after.
-	for range 20 {
-		if got := name(); got != "two.example.org" {
-			t.Fatal(got)
-		}
-	}
-	writeCertificate(t, cert, key, "three.example.org")
-	eventually(t, "the certificate after the broken one", func() bool { return name() == "three.example.org" })
-}

@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/pactwire/pactwire/internal/pace"
 	"github.com/pactwire/pactwire/internal/rawmqtt"
 	"golang.org/x/sync/errgroup"
 )
@@ -20,6 +24,8 @@ type Target struct {
 	Addr      string // host:port, or several with commas between, of which each connection takes any
 	Transport string // tcp or ws
 	Parallel  int    // connections being opened at a time; 64 by default
+	// TurnedAway counts the connections that the server closed before it answered, as its limits may have it; may be nil.
+	TurnedAway *atomic.Int64
 }
 
 func (t Target) dial(ctx context.Context) (net.Conn, error) {
@@ -45,13 +51,42 @@ type client struct {
 // errRefused is that a client may not hear what it asked for.
 var errRefused = errors.New("the server refused")
 
-// open connects, subscribes with QoS 1 and returns after SUBACK.
+// errTurnedAway is that the server closed a connection before it answered: it limits how many come.
+var errTurnedAway = errors.New("the server closes connections before it answers; does it limit them (limits.connects_per_second)?")
+
+// open connects, subscribes with QoS 1 and returns after SUBACK. Who is turned away comes again.
 func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, filters ...string) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	for {
+		c, err := t.once(ctx, o, h, filters...)
+		if !errors.Is(err, errTurnedAway) {
+			return c, err
+		}
+		if t.TurnedAway != nil {
+			t.TurnedAway.Add(1)
+		}
+		if !pace.Pause(ctx, 100*time.Millisecond+rand.N(200*time.Millisecond)) {
+			return nil, err
+		}
+	}
+}
+
+// turnedAway marks the error of a connection that was opened and had no answer.
+func turnedAway(err error) error {
+	for _, closed := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, closed) {
+			return fmt.Errorf("%w: %w", errTurnedAway, err)
+		}
+	}
+	return err
+}
+
+// once is open without a second try.
+func (t Target) once(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, filters ...string) (*client, error) {
 	nc, err := t.dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, turnedAway(err)
 	}
 	granted := make(chan []byte, 1)
 	h.Suback = func(_ uint16, codes []byte) {
@@ -62,7 +97,7 @@ func (t Target) open(ctx context.Context, o rawmqtt.Options, h rawmqtt.Handler, 
 	}
 	conn, _, err := rawmqtt.Connect(ctx, nc, o, h)
 	if err != nil {
-		return nil, fmt.Errorf("client %s: %w", o.ClientID, err)
+		return nil, fmt.Errorf("client %s: %w", o.ClientID, turnedAway(err))
 	}
 	c := &client{Conn: conn, closed: make(chan struct{})}
 	c.running.Go(func() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -123,10 +124,15 @@ func (c *benchRunCmd) Run(ctx context.Context, g *globals, out *output) error {
 		return err
 	}
 	bar := newProgress(out.stderr)
-	r, err := c.scenario(ctx, loaded.Config, bar.show)
+	var away atomic.Int64
+	r, err := c.scenario(ctx, loaded.Config, bar.show, &away)
 	bar.clear()
 	if err != nil {
 		return err
+	}
+	if n := away.Load(); n > 0 {
+		fmt.Fprintf(out.stderr, "note: the server turned connections away %d times before all were in; "+
+			"start it with --set limits.connects_per_second=0 to measure how fast they come\n", n)
 	}
 	if c.JSON {
 		return json.NewEncoder(out.stdout).Encode(r)
@@ -134,8 +140,8 @@ func (c *benchRunCmd) Run(ctx context.Context, g *globals, out *output) error {
 	return r.Table(out.stdout)
 }
 
-func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress func(string, int, int)) (report, error) {
-	target := bench.Target{Addr: c.Addr, Transport: c.Transport}
+func (c *benchRunCmd) scenario(ctx context.Context, cfg config.Config, progress func(string, int, int), away *atomic.Int64) (report, error) {
+	target := bench.Target{Addr: c.Addr, Transport: c.Transport, TurnedAway: away}
 	if target.Addr == "" {
 		target.Addr = cfg.MQTT.TCP
 		if c.Transport == "ws" {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,5 +137,22 @@ func TestALostServerIsReported(t *testing.T) {
 	}
 	if r.Dropped < 4 || r.Acked > 60 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestALimitOfConnectsIsWaitedFor: a server with limits lets everybody in, if not at once.
+func TestALimitOfConnectsIsWaitedFor(t *testing.T) {
+	s := testkit.Start(t, map[string]string{"limits.connects_per_second": "40", "limits.connects_burst": "4", "log.level": "warn"})
+	members := people(t, s, 10, 2)
+	for transport, addr := range map[string]string{"tcp": s.TCP, "ws": s.WS} {
+		var away atomic.Int64
+		b := bench.Pairs{Target: bench.Target{Addr: addr, Transport: transport, TurnedAway: &away}, Members: members, Rate: 50, Duration: time.Second, Drain: patience}
+		r, err := b.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Connections != 20 || r.Received != r.Expected || r.Lost+r.Duplicates+r.OrderError+r.Dropped+r.Refused != 0 || away.Load() == 0 {
+			t.Errorf("%s: %d turned away, %+v", transport, away.Load(), r)
+		}
 	}
 }

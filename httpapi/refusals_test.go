@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -402,6 +403,9 @@ func TestLogsHoldNothingOfTheRequest(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer token-secret")
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	if strings.Contains(log.String(), "secret") || !strings.Contains(log.String(), `"route":"/v1/pacts/{id}/checkins","status":500`) {
+		t.Error(log.String())
+	}
+	if lines := regexp.MustCompile(`,"took_ms":[0-9.]+}\n`).FindAllString(log.String(), -1); len(lines) != 2 { // a duration alone is a number without a unit
 		t.Error(log.String())
 	}
 }

@@ -191,5 +191,5 @@ func levelOf(status int) slog.Level {
 
 func attrs(method, pattern string, status, bytes int, took time.Duration) []slog.Attr {
 	return []slog.Attr{slog.String("method", method), slog.String("route", pattern), slog.Int("status", status),
-		slog.Int("bytes", bytes), slog.Duration("took", took)}
+		slog.Int("bytes", bytes), slog.Float64("took_ms", float64(took.Microseconds())/1000)}
 }

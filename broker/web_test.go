@@ -135,6 +135,10 @@ func TestTrapWebSocketRefusals(t *testing.T) {
 			if resp == nil || resp.StatusCode != tc.status {
 				t.Fatalf("%v %v, want %d", resp, err, tc.status)
 			}
+			says := map[int]string{403: "mqtt.origins", 400: "a WebSocket with the subprotocol mqtt", 404: "is at /mqtt"}[tc.status]
+			if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), says) {
+				t.Errorf("%d says %q, %v", tc.status, text, err)
+			}
 			if ws != nil {
 				_ = ws.Close()
 			}

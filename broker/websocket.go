@@ -97,6 +97,14 @@ func newWeb(s *Server) *web {
 		ReadBufferSize: ownBuffer, WriteBufferSize: ownBuffer, WriteBufferPool: &noWriteBuffers,
 		Subprotocols: []string{"mqtt"},
 		CheckOrigin:  func(r *http.Request) bool { return originAllowed(s.cfg.Origins, r) },
+		Error: func(rw http.ResponseWriter, _ *http.Request, status int, reason error) {
+			text := reason.Error()
+			if status == http.StatusForbidden { // the library has no other reason for it
+				text = "pages of this origin may not connect; mqtt.origins lists those that may"
+			}
+			rw.Header().Set("Sec-Websocket-Version", "13")
+			http.Error(rw, text, status)
+		},
 	}
 	return w
 }
@@ -108,7 +116,7 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !slices.Contains(websocket.Subprotocols(r), "mqtt") {
-		w.refuse(rw, http.StatusBadRequest, "ask for the subprotocol mqtt")
+		w.refuse(rw, http.StatusBadRequest, "ask for a WebSocket with the subprotocol mqtt")
 		return
 	}
 	if sk.proxy != nil && !w.srv.mayConnect(sk.remote().Addr()) {

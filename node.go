@@ -56,3 +56,6 @@ type Spent struct {
 	Age  time.Duration // since the first of it was taken
 	Full time.Duration // in which all that may be taken at once is earned back
 }
+
+// ForwardedHeader is in every request to a habits-service. A server that forwards and gets one is its own habits-service.
+const ForwardedHeader = "Pactwire-Forwarded"

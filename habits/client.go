@@ -198,6 +198,7 @@ func (c *Client) call(ctx context.Context, r call, out any) error {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set(pactwire.ForwardedHeader, "1")
 	if r.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+r.bearer)
 	}

@@ -108,6 +108,9 @@ func refusal(status int, header http.Header, body []byte, now time.Time) *Remote
 	case status == http.StatusUnauthorized:
 		e.again("the habits-service does not accept our credentials; try again later")
 		e.misconf = true
+	case status == http.StatusLoopDetected:
+		e.again("the habits-service is not where we look for it; try again later")
+		e.misconf = true
 	case status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500:
 		e.again("the habits-service is busy or broken; try again later")
 		e.after = retryAfter(header.Get("Retry-After"), now)

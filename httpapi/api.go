@@ -151,7 +151,21 @@ func (a *API) handler(alone bool) http.Handler {
 		mux.Handle("GET /metrics", a.observe("/metrics", onlyLocal(a.metrics())))
 	}
 	a.fallback(mux, a.ports.Fallback, "there is nothing at this path; see /openapi.json")
+	if a.ports.Forwards {
+		return onlyOnce(mux)
+	}
 	return mux
+}
+
+// onlyOnce refuses what a server like this one has forwarded: it would go round and round.
+func onlyOnce(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(pactwire.ForwardedHeader) != "" {
+			writeError(w, http.StatusLoopDetected, pactwire.Errorf(pactwire.Unavailable, "this server is no habits-service; correct habits.url"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 const noChannel = "this server pushes nothing: no channel of push.* is configured"

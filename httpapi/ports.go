@@ -13,6 +13,7 @@ import (
 
 // Ports is what the API speaks to. Verifier is needed; each other nil port takes its routes away.
 type Ports struct {
+	Forwards    bool // some of these ask another server, which is not to be this one
 	Verifier    Verifier
 	Profile     Profile
 	Goals       Goals

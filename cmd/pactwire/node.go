@@ -190,7 +190,7 @@ func (n *node) ports(remote bool) httpapi.Ports {
 			p.WebPushKey = n.cfg.Push.WebPush.PublicKey
 		}
 	}
-	if remote {
+	if p.Forwards = remote; remote {
 		f := n.client.Forwarder()
 		seen := watched{f, n.bridge}
 		p.Goals, p.Pacts, p.Invitations, p.Membership, p.Streaks, p.Checkins = f, seen, invitations{seen, rate}, seen, f, seen

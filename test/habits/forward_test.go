@@ -3,6 +3,7 @@ package habits_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/pactwire/pactwire"
@@ -99,4 +100,22 @@ func TestAListedPactFlowsInAtOnce(t *testing.T) {
 		s.Must("alice", http.MethodGet, path, nil, nil)
 		sub.Wait(1, string(p.ID)+"/state")
 	}
+}
+
+// TestAServerThatIsItsOwnHabitsService by a wrong habits.url asks itself once, not again and again, and says so. What is to be handed over
+// is kept.
+func TestAServerThatIsItsOwnHabitsService(t *testing.T) {
+	addr := testkit.FreeAddr(t)
+	s := testkit.Start(t, map[string]string{"http.addr": addr, "habits.mode": "http", "habits.url": "http://" + addr, "log.level": "error"})
+	code, body, err := s.Call("alice", http.MethodPost, "/v1/goals", pactwire.GoalInput{Name: "Run", FrequencyType: "daily"})
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("%d %s %v", code, body, err)
+	}
+	if n := s.Metric(`pactwire_http_requests_total{method="POST",route="/v1/goals",status="503"}`); n != 1 {
+		t.Errorf("it asked itself %v times", n-1)
+	}
+	testkit.Eventually(t, limit, "it says what is wrong", func() bool {
+		_, body, _ := s.Call("", http.MethodGet, "/readyz", nil)
+		return strings.Contains(string(body), "look at habits.url")
+	})
 }

@@ -25,7 +25,24 @@ func (b *Bridge) Share(p Peers, local Publisher) { b.peers, b.local = p, local }
 // Relearn reads a pact that another node has changed, and tells this node's connections whose membership that changes. Of a
 // pact that nobody here has to do with nothing is kept.
 func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID) error {
+	if b.cfg.Remote {
+		return b.recorded(ctx, id)
+	}
 	return b.relearn(ctx, id, b.local)
+}
+
+// recorded takes what is recorded of a pact of a remote habits-service for what it is: another node has read it, and the service may be
+// out of reach of this one.
+func (b *Bridge) recorded(ctx context.Context, id pactwire.PactID) error {
+	return b.commit(ctx, func(c *commit) error {
+		seen, err := c.tx.SeenPact(pactwire.Pact{ID: id}, noRevision)
+		if err != nil || seen.Was == 0 || b.notices.same(&seen.Before) {
+			return err
+		}
+		c.undo = append(c.undo, b.notices.note(&seen.Before, seen.Was, b.members.begin()))
+		c.changed(seen.Before)
+		return nil
+	})
 }
 
 func (b *Bridge) relearn(ctx context.Context, id pactwire.PactID, pub Publisher) error {

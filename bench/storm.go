@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -53,9 +54,13 @@ type stormRun struct {
 // person is one who comes and goes. since is when they began to do it, from the run's base; 0 = their watcher knows.
 type person struct {
 	Member
+	gone   atomic.Bool // as the watcher was told last; false too while it was told nothing
 	online atomic.Bool // what they are becoming
 	since  atomic.Int64
 }
+
+// graceLimit is how long to wait for people to be gone who were here for something else.
+const graceLimit = 30 * time.Second
 
 // Run opens the watchers, and lets the others come and go as often as asked.
 func (b *Storm) Run(ctx context.Context) (StormReport, error) {
@@ -83,6 +88,10 @@ func (b *Storm) Run(ctx context.Context) (StormReport, error) {
 	}
 	defer endAll(watching)
 	defer r.stopping.Store(true)
+	// Whoever comes back within the grace time is not told of, so all must be seen to be gone.
+	waitUntil(ctx, graceLimit, func() bool {
+		return !slices.ContainsFunc(r.people, func(c *person) bool { return !c.gone.Load() })
+	})
 	start := time.Now()
 	for range rounds {
 		if err := r.round(ctx); err != nil {
@@ -110,8 +119,13 @@ func (r *stormRun) open(ctx context.Context, m Member, h rawmqtt.Handler, filter
 // hears takes what a watcher is told of somebody in its pact.
 func (r *stormRun) hears(p rawmqtt.Publish) {
 	c := r.byName[string(p.Topic[bytes.LastIndexByte(p.Topic, '/')+1:])]
-	if c == nil || bytes.Contains(p.Payload, []byte(`"isOnline":true`)) != c.online.Load() {
-		return // of the watcher itself, or of before
+	if c == nil {
+		return // of the watcher itself
+	}
+	online := bytes.Contains(p.Payload, []byte(`"isOnline":true`))
+	c.gone.Store(!online)
+	if online != c.online.Load() {
+		return // of before
 	}
 	since := c.since.Swap(0)
 	if since == 0 {

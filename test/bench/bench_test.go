@@ -156,3 +156,18 @@ func TestALimitOfConnectsIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestAStormBeginsWhenAllAreGone: who was here a moment ago is not told of again when they come back within the grace time.
+func TestAStormBeginsWhenAllAreGone(t *testing.T) {
+	s := testkit.Start(t, map[string]string{"presence.grace": "2s", "log.level": "warn"})
+	target := bench.Target{Addr: s.TCP, Transport: "tcp"}
+	members := people(t, s, 3, 2)
+	before := bench.Pairs{Target: target, Members: members, Rate: 20, Duration: 500 * time.Millisecond, Drain: patience}
+	if _, err := before.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := bench.Storm{Target: target, Members: members, Rounds: 1, Drain: patience}
+	if r, err := b.Run(t.Context()); err != nil || r.Told != 6 || r.Untold != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}

@@ -49,7 +49,14 @@ func (u *untold) changed(p pactwire.Presence) { u.say(p) }
 
 func (u *untold) say(p pactwire.Presence) (told bool) {
 	err := u.tell(p)
-	u.trouble.Change(u.log, "presence cannot be told; it is tried again each second", err)
+	if u.note(p, err); err != nil || u.none() { // what is told of one says nothing of others
+		u.trouble.Change(u.log, "presence cannot be told; it is tried again each second", err)
+	}
+	return err == nil
+}
+
+// note forgets a person who was told of, or keeps them.
+func (u *untold) note(p pactwire.Presence, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	kept, ok := u.people[p.UserID]
@@ -64,7 +71,12 @@ func (u *untold) say(p pactwire.Presence) (told bool) {
 		default:
 		}
 	}
-	return err == nil
+}
+
+func (u *untold) none() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.people) == 0
 }
 
 // again is the one goroutine that tells what could not be told.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pactwire/pactwire"
+)
+
+// TestOneOfWhomNothingCanBeTold holds up no other, and is said once a minute.
+func TestOneOfWhomNothingCanBeTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 20
+		var log bytes.Buffer
+		var mu sync.Mutex
+		told, down := map[pactwire.UserID]uint64{}, true
+		u := newUntold(func(p pactwire.Presence) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if down || p.UserID == "x" {
+				return errors.New("away")
+			}
+			told[p.UserID] = p.Version
+			return nil
+		}, slog.New(slog.NewTextHandler(&log, nil)))
+		u.start()
+		u.changed(pactwire.Presence{UserID: "x", Version: 1})
+		for i := range many {
+			for version := range uint64(3) {
+				u.changed(pactwire.Presence{UserID: pactwire.UserID(fmt.Sprint(i)), Version: version})
+			}
+		}
+		mu.Lock()
+		down = false
+		mu.Unlock()
+		<-time.After(90 * time.Second)
+		u.end()
+		for i := range many {
+			if v := told[pactwire.UserID(fmt.Sprint(i))]; v != 2 {
+				t.Errorf("of %d the version %d was told last", i, v)
+			}
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 {
+			t.Errorf("%d lines: %s", n, &log)
+		}
+	})
+}

@@ -72,6 +72,9 @@ func (m *Membership) Ensure(ctx context.Context, u pactwire.UserID) error {
 			}
 			enough = nil
 		case <-ctx.Done():
+			if enough != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && m.settle(u, l) {
+				return nil
+			}
 			return m.abandon(u, l)
 		}
 	}

@@ -55,6 +55,42 @@ func TestPromise5MembershipOutlivesAnOutageOfTheService(t *testing.T) {
 	})
 }
 
+// TestAServiceThatHangsIsWaitedForOnce by people of whom something valid is known, and not for longer than they have time.
+func TestAServiceThatHangsIsWaitedForOnce(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob))
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		for _, who := range []pactwire.Identity{alice, bob} {
+			n.hold(t, who)
+			n.members.Release(who.UserID)
+		}
+		s.set(func() { s.hangs = true })
+		wait(30 * time.Minute)
+		for i, tt := range []struct {
+			user         pactwire.UserID
+			patience     time.Duration
+			takes, pause time.Duration
+			code         pactwire.Code
+		}{
+			{"alice", time.Minute, time.Second, 0, ""},
+			{"bob", time.Minute, 0, time.Minute, ""},
+			{"alice", time.Second / 5, time.Second / 5, 0, ""},
+			{"carol", 2 * time.Second, 2 * time.Second, 0, pactwire.Unavailable},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+			began := time.Now()
+			err := n.members.Ensure(ctx, tt.user)
+			if took := time.Since(began); pactwire.CodeOf(err) != tt.code || took != tt.takes {
+				t.Errorf("%d: %v after %v", i, err, took)
+			}
+			cancel()
+			if err == nil {
+				n.members.Release(tt.user)
+			}
+			wait(tt.pause)
+		}
+	})
+}
+
 // TestWhoHasStoppedWaitingCountsAmongTheIdle when their pacts come in the end.
 func TestWhoHasStoppedWaitingCountsAmongTheIdle(t *testing.T) {
 	inBubble(t, newScript(), bridge.Config{}, func(t *testing.T, n *node) {

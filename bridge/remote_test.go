@@ -36,6 +36,7 @@ type script struct {
 	pacts    map[pactwire.PactID]pactwire.Pact
 	answer   func(ctx context.Context, req pactwire.CheckinRequest) error
 	down     bool   // for reads
+	hangs    bool   // for reads of a person's pacts
 	onRead   func() // called when a pact has been read, before the reader gets it
 	calls    []call
 	reads    int
@@ -102,10 +103,16 @@ func (s *script) Pact(_ context.Context, id pactwire.PactID) (pactwire.Pact, err
 	return p, nil
 }
 
-func (s *script) PactsOf(_ context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error) {
+func (s *script) PactsOf(ctx context.Context, users []pactwire.UserID) (map[pactwire.UserID][]pactwire.Pact, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
+	if s.hangs {
+		s.mu.Unlock()
+		<-ctx.Done()
+		s.mu.Lock()
+		return nil, ctx.Err()
+	}
 	if s.down {
 		return nil, errDown
 	}

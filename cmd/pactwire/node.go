@@ -264,13 +264,15 @@ func (w watched) DeleteCheckin(ctx context.Context, id pactwire.Identity, checki
 }
 
 // tellChange tells the readers of each of a person's pacts of a change of presence. The person may have no connection left, so their pacts
-// are read for it.
-func (n *node) tellChange(p pactwire.Presence) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// are read for it, for so long.
+func (n *node) tellChange(p pactwire.Presence, wait time.Duration) error {
+	read, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	if err := n.members.Ensure(ctx, p.UserID); err != nil {
+	if err := n.members.Ensure(read, p.UserID); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), tellTime)
+	defer cancel()
 	defer n.members.Release(p.UserID)
 	p = n.shown.Show(ctx, p)
 	n.met.Changed(ctx, p)

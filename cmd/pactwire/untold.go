@@ -11,13 +11,18 @@ import (
 	"github.com/pactwire/pactwire/internal/trouble"
 )
 
-// untoldEvery is how often it is tried to tell what could not be told.
-const untoldEvery = time.Second
+const (
+	untoldEvery = time.Second // how often it is tried to tell what could not be told
+	tellTime    = 5 * time.Second
+	// hurried is what a change waits for a person's pacts while there are others of whom that was in vain: changes are told one after
+	// the other, and those whose pacts are known need not wait for them.
+	hurried = 200 * time.Millisecond
+)
 
 // untold are the people whose presence has changed while nobody could say to whom that is to be told: with the database away, or with
 // the habits-service away for longer than what it said last is good for. It is told when that can be read, as it is then.
 type untold struct {
-	tell    func(pactwire.Presence) error
+	tell    func(p pactwire.Presence, wait time.Duration) error
 	log     *slog.Logger
 	trouble trouble.Log
 
@@ -29,7 +34,7 @@ type untold struct {
 	task sync.WaitGroup
 }
 
-func newUntold(tell func(pactwire.Presence) error, log *slog.Logger) *untold {
+func newUntold(tell func(p pactwire.Presence, wait time.Duration) error, log *slog.Logger) *untold {
 	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]pactwire.Presence), some: make(chan struct{}, 1), stop: func() {}}
 }
 
@@ -45,10 +50,16 @@ func (u *untold) end() {
 }
 
 // changed tells of a change, or keeps it until that can be done.
-func (u *untold) changed(p pactwire.Presence) { u.say(p) }
+func (u *untold) changed(p pactwire.Presence) {
+	wait := tellTime
+	if !u.none() {
+		wait = hurried
+	}
+	u.say(p, wait)
+}
 
-func (u *untold) say(p pactwire.Presence) (told bool) {
-	err := u.tell(p)
+func (u *untold) say(p pactwire.Presence, wait time.Duration) (told bool) {
+	err := u.tell(p, wait)
 	if u.note(p, err); err != nil || u.none() { // what is told of one says nothing of others
 		u.trouble.Change(u.log, "presence cannot be told; it is tried again each second", err)
 	}
@@ -90,7 +101,7 @@ func (u *untold) again(ctx context.Context) {
 		if !pace.Pause(ctx, untoldEvery) {
 			return
 		}
-		for p, ok := u.any(); ok && ctx.Err() == nil && u.say(p); p, ok = u.any() {
+		for p, ok := u.any(); ok && ctx.Err() == nil && u.say(p, tellTime); p, ok = u.any() {
 		}
 	}
 }

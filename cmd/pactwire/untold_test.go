@@ -21,7 +21,7 @@ func TestOneOfWhomNothingCanBeTold(t *testing.T) {
 		var log bytes.Buffer
 		var mu sync.Mutex
 		told, down := map[pactwire.UserID]uint64{}, true
-		u := newUntold(func(p pactwire.Presence) error {
+		u := newUntold(func(p pactwire.Presence, _ time.Duration) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if down || p.UserID == "x" {
@@ -50,5 +50,38 @@ func TestOneOfWhomNothingCanBeTold(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines: %s", n, &log)
 		}
+	})
+}
+
+// TestNobodyWaitsForWhomItIsInVain: while there are some of whom nothing can be told, others are told without much ado.
+func TestNobodyWaitsForWhomItIsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := make(chan struct{}) // closed: it is back
+		u := newUntold(func(p pactwire.Presence, wait time.Duration) error {
+			if p.UserID == "known" {
+				return nil
+			}
+			select {
+			case <-away:
+				return nil
+			case <-time.After(wait):
+				return errors.New("no answer")
+			}
+		}, slog.New(slog.DiscardHandler))
+		u.start()
+		began := time.Now()
+		for i := range 10 {
+			u.changed(pactwire.Presence{UserID: pactwire.UserID(fmt.Sprint(i))})
+		}
+		u.changed(pactwire.Presence{UserID: "known"})
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("who is known was told after %v", took)
+		}
+		close(away)
+		<-time.After(10 * time.Second)
+		if !u.none() {
+			t.Error("some are still untold")
+		}
+		u.end()
 	})
 }

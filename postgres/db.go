@@ -239,5 +239,8 @@ func where(c *pgx.ConnConfig) string {
 }
 
 func openError(c *pgx.ConnConfig, err error) error {
+	if advice := refusedAdvice(err); advice != "" {
+		return fmt.Errorf("cannot use the database %s: %w; %s", where(c), err, advice)
+	}
 	return fmt.Errorf("cannot use the database %s: %w", where(c), err)
 }

@@ -217,6 +217,17 @@ func TestStartSaysWhatIsWrongWithTheAddress(t *testing.T) {
 	}
 }
 
+func TestStartOnAStandbySaysWhatToDo(t *testing.T) {
+	url := testkit.Postgres(t).URL()
+	if err := open(t, postgres.Config{URL: url}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: url + "&default_transaction_read_only=on"}, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "is this address that of a standby") {
+		t.Error(err)
+	}
+}
+
 // TestAnswersOfOneNodeAreFoundByAnother, and nothing of commands that have none.
 func TestAnswersOfOneNodeAreFoundByAnother(t *testing.T) {
 	url := testkit.Postgres(t).URL()

@@ -77,12 +77,20 @@ func (d *DB) probe(ctx context.Context) error {
 
 // advice says what the operator can do about a commit that failed.
 func advice(err error) string {
-	var e *pgconn.PgError
 	if errors.Is(err, context.DeadlineExceeded) {
 		return heldUp
 	}
+	if a := refusedAdvice(err); a != "" {
+		return a
+	}
+	return "it is tried again all the time"
+}
+
+// refusedAdvice says what the operator can do about what the database refuses, "" when nobody knows.
+func refusedAdvice(err error) string {
+	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		return "it is tried again all the time"
+		return ""
 	}
 	switch {
 	case e.Code == "25006":
@@ -98,7 +106,7 @@ func advice(err error) string {
 	case strings.HasPrefix(e.Code, "53"):
 		return "the database is short of resources"
 	}
-	return "it is tried again all the time"
+	return ""
 }
 
 // Check connects to the database of a URL as Open does, changes nothing, and returns its time. It fails when a node could not work

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,5 +150,13 @@ func TestDoctorIsReadable(t *testing.T) {
 	}
 	if text := out.String(); !strings.Contains(text, "\nfail  redis     nobody answers at ") || !strings.Contains(text, "\n                → start Redis, or set redis.url\n") {
 		t.Error(text)
+	}
+}
+
+func TestAFullDiskIsNoQuestionOfPermission(t *testing.T) {
+	for err, want := range map[error]string{syscall.ENOSPC: "free some space", syscall.EROFS: "let them"} {
+		if got := writable(&os.PathError{Op: "open", Path: "x", Err: err}, "let them"); !strings.HasPrefix(got, want) {
+			t.Errorf("%v: %s", err, got)
+		}
 	}
 }

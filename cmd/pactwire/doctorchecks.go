@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pactwire/pactwire"
@@ -168,7 +169,7 @@ func (d *doctor) store(ctx context.Context) {
 	took, err := syncTime(dir)
 	switch {
 	case err != nil:
-		d.say("store", failure, do, "%s cannot be written: %v", dir, cause(err))
+		d.say("store", failure, writable(err, do), "%s cannot be written: %v", dir, cause(err))
 		return
 	case took > slowSync:
 		d.say("store", warning, "use a faster disk for data_dir: every ack waits for the disk", "a sync to %s takes %s", dir, took.Round(10*time.Microsecond))
@@ -209,6 +210,14 @@ func (m madeDirs) remove() {
 	for _, p := range m { // innermost first; what is not empty stays
 		_ = os.Remove(p)
 	}
+}
+
+// writable is what to do about a folder that cannot be written: to let somebody write there is none where there is no room.
+func writable(err error, do string) string {
+	if errors.Is(err, syscall.ENOSPC) {
+		return "free some space there, or set data_dir or store.url to another place"
+	}
+	return do
 }
 
 // syncTime is the median time of writing a page and having it on disk.

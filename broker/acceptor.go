@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pactwire/pactwire/internal/trouble"
 )
 
 // acceptor is one listening address. As a net.Listener it gives socks, and its Accept fails only when it is closed: a
@@ -20,10 +22,13 @@ type acceptor struct {
 
 	closed   atomic.Bool
 	trouble  atomic.Int64 // Unix nanoseconds of the last failure to accept
+	amiss    trouble.Log  // what was logged of those
 	running  atomic.Bool
 	openNow  prometheus.Gauge
 	accepted prometheus.Counter
 }
+
+const noAccepting = "connections cannot be accepted; look at the limit of open files"
 
 const (
 	minBackoff = 5 * time.Millisecond
@@ -40,7 +45,7 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			}
 			a.trouble.Store(time.Now().UnixNano())
 			a.srv.metrics.accepts.Inc()
-			a.srv.log.Warn("cannot accept a connection, trying again", "listener", a.name, "error", err, "after", backoff)
+			a.amiss.Change(a.srv.log.With("listener", a.name), noAccepting, err)
 			if !a.pause(backoff) {
 				return nil, net.ErrClosed
 			}
@@ -48,7 +53,9 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			continue
 		}
 		backoff = minBackoff
-		a.trouble.Store(0)
+		if a.trouble.Swap(0) != 0 {
+			a.amiss.Change(a.srv.log.With("listener", a.name), noAccepting, nil)
+		}
 		if s := a.admit(tcp); s != nil {
 			return s, nil
 		}

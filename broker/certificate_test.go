@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/pactwire/pactwire/broker"
 )
 
@@ -90,16 +88,8 @@ func TestCertificateAmidOtherFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{reg: prometheus.NewRegistry()}
-	cfg := broker.Config{TLS: "127.0.0.1:0", CertFile: cert, KeyFile: key}
-	if s.Server, err = broker.New(cfg, slog.New(slog.NewTextHandler(file, nil)), s.reg, &open{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	defer file.Close()
-	defer s.Drain(t.Context())
+	s := startLogging(t, slog.New(slog.NewTextHandler(file, nil)), broker.Config{TLS: "127.0.0.1:0", CertFile: cert, KeyFile: key})
 	logged := func(words string) int {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -90,6 +90,12 @@ type server struct {
 // start runs a server, by default on a TCP port of its own, until the test ends.
 func start(t testing.TB, cfg broker.Config, hooks ...mqtt.Hook) *server {
 	t.Helper()
+	return startLogging(t, slog.New(slog.DiscardHandler), cfg, hooks...)
+}
+
+// startLogging is start with a log.
+func startLogging(t testing.TB, log *slog.Logger, cfg broker.Config, hooks ...mqtt.Hook) *server {
+	t.Helper()
 	if cfg.TCP+cfg.TLS+cfg.WS+cfg.WSS == "" {
 		cfg.TCP = "127.0.0.1:0"
 	}
@@ -98,7 +104,7 @@ func start(t testing.TB, cfg broker.Config, hooks ...mqtt.Hook) *server {
 	}
 	s := &server{reg: prometheus.NewRegistry()}
 	var err error
-	if s.Server, err = broker.New(cfg, slog.New(slog.DiscardHandler), s.reg, hooks...); err != nil {
+	if s.Server, err = broker.New(cfg, log, s.reg, hooks...); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Start(t.Context()); err != nil {

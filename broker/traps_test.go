@@ -3,8 +3,11 @@ package broker_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -130,7 +133,12 @@ func (l *tight) Accept() (net.Conn, error) {
 }
 
 func TestTrapAcceptSurvivesEMFILE(t *testing.T) {
-	s := start(t, broker.Config{Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	s := startLogging(t, slog.New(slog.NewTextHandler(file, nil)), broker.Config{Listen: func(ctx context.Context, network, address string) (net.Listener, error) {
 		ln, err := net.Listen(network, address)
 		l := &tight{Listener: ln}
 		l.left.Store(3)
@@ -142,6 +150,10 @@ func TestTrapAcceptSurvivesEMFILE(t *testing.T) {
 	}
 	if err := s.Ready(); err != nil {
 		t.Errorf("not ready after it accepted again: %v", err)
+	}
+	log, err := os.ReadFile(file.Name())
+	if err != nil || strings.Count(string(log), "level=WARN") != 1 || strings.Count(string(log), "over: ") != 1 {
+		t.Errorf("one trouble is logged as %s, %v", log, err)
 	}
 }
 

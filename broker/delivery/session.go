@@ -28,6 +28,9 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 			h.saver.park(c, session) // it was claimed, and what was not written yet is nowhere else
 			return false, err
 		}
+		if pacts := c.unplaced(session); len(pacts) > 0 {
+			_ = h.access.Learn(ctx, c.key.User, pacts) // else it goes on by what is known
+		}
 		c.placePassed(ctx, c.restore(session, false))
 		return true, nil
 	}
@@ -93,6 +96,24 @@ func (c *Client) unheard(filters []string) (pacts []pactwire.PactID) {
 		byPact := verdict == topics.IfMember || verdict == topics.IfPartner
 		if byPact && !c.may(filter, verdict) && !slices.Contains(pacts, filter.Pact()) {
 			pacts = append(pacts, filter.Pact())
+		}
+	}
+	return pacts
+}
+
+// unplaced lists the pacts that a wildcard of the session takes in and where it has no place. They were joined meanwhile; or were left,
+// where it was, and that is not known here, since the user has had another connection that goes by an older view.
+func (c *Client) unplaced(session pactwire.Session) (pacts []pactwire.PactID) {
+	if len(c.hub.of(c.key.User)) < 2 || !slices.ContainsFunc(session.Filters, func(f pactwire.SessionFilter) bool {
+		filter, _ := topics.Unlimited.Subscribe(c.identity(), false, f.Filter)
+		return f.QoS > 0 && filter.AllPacts() && filter.Has(topics.ActivityKind)
+	}) {
+		return nil
+	}
+	for _, m := range c.hub.access.Pacts(c.key.User) {
+		stream := pactwire.ActivityOf(m.Pact)
+		if !slices.ContainsFunc(session.Cursors, func(cur pactwire.Cursor) bool { return cur.Stream == stream }) {
+			pacts = append(pacts, m.Pact)
 		}
 	}
 	return pacts

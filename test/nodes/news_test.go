@@ -85,6 +85,27 @@ func TestPromise5WhoIsRemovedComesBackToANodeThatHasNotHeard(t *testing.T) {
 	testkit.Never(t, time.Second, "what was said since is told", func() bool { return len(back.topic("/activity")) > 1 })
 }
 
+// TestWhoWasRemovedWhereTheirSessionWas comes with it to a node that has not heard of that, and is not told once more what was said while
+// they were a member.
+func TestWhoWasRemovedWhereTheirSessionWas(t *testing.T) {
+	c := testkit.StartCluster(t, testkit.ClusterOptions{Nodes: 2, NoRedis: true, Settings: map[string]string{"store.poll": "1h"}})
+	here, there := c.Nodes[0], c.Nodes[1]
+	p := here.NewPact("alice", "bob", "carol").ID
+	path := "/v1/pacts/" + string(p)
+	call(t, here, "carol", "stays", "users/carol/inbox")
+	phone := call(t, there, "carol", "phone", "pacts/+/activity", "users/carol/inbox")
+	const many = 100 // more than is read at a time
+	for i := range many {
+		there.Must("alice", http.MethodPost, path+"/messages", map[string]string{"message": fmt.Sprint(i)}, nil)
+	}
+	phone.wait(t, "/activity", many)
+	there.Must("alice", http.MethodPost, path+"/remove", map[string]string{"userId": "carol"}, nil)
+	phone.wait(t, "/inbox", 1)
+	phone.stop()
+	back := call(t, here, "carol", "phone", "pacts/+/activity")
+	testkit.Never(t, time.Second, "it is told again", func() bool { return len(back.topic("/activity")) > 0 })
+}
+
 // TestWhoJoinsAtAnotherNodeStartsAtTheirJoining, also when what this node hears of it first is its own change of the pact: here the news
 // of other nodes take an hour.
 func TestWhoJoinsAtAnotherNodeStartsAtTheirJoining(t *testing.T) {

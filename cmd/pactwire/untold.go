@@ -1,6 +1,7 @@
 package main
 
 import (
+	"container/list"
 	"context"
 	"log/slog"
 	"sync"
@@ -17,6 +18,7 @@ const (
 	// hurried is what a change waits for a person's pacts while there are others of whom that was in vain: changes are told one after
 	// the other, and those whose pacts are known need not wait for them.
 	hurried = 200 * time.Millisecond
+	inVain  = 8 // tries in vain after which a round ends: it is most likely so for all
 )
 
 // untold are the people whose presence has changed while nobody could say to whom that is to be told: with the database away, or with
@@ -27,15 +29,16 @@ type untold struct {
 	trouble trouble.Log
 
 	mu     sync.Mutex
-	people map[pactwire.UserID]pactwire.Presence
-	some   chan struct{} // of size 1: there are some
+	people map[pactwire.UserID]*list.Element // of the queue
+	queue  list.List                         // of pactwire.Presence: who was tried last is at its end
+	some   chan struct{}                     // of size 1: there are some
 
 	stop context.CancelFunc
 	task sync.WaitGroup
 }
 
 func newUntold(tell func(p pactwire.Presence, wait time.Duration) error, log *slog.Logger) *untold {
-	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]pactwire.Presence), some: make(chan struct{}, 1), stop: func() {}}
+	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]*list.Element), some: make(chan struct{}, 1), stop: func() {}}
 }
 
 func (u *untold) start() {
@@ -70,24 +73,34 @@ func (u *untold) say(p pactwire.Presence, wait time.Duration) (told bool) {
 func (u *untold) note(p pactwire.Presence, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	kept, ok := u.people[p.UserID]
-	switch newer := ok && kept.Version > p.Version; {
-	case newer:
+	kept := u.people[p.UserID]
+	switch {
+	case kept != nil && kept.Value.(pactwire.Presence).Version > p.Version:
+	case err == nil && kept == nil:
 	case err == nil:
+		u.queue.Remove(kept)
 		delete(u.people, p.UserID)
+	case kept != nil:
+		kept.Value = p
 	default:
-		u.people[p.UserID] = p
-		select {
-		case u.some <- struct{}{}:
-		default:
-		}
+		u.people[p.UserID] = u.queue.PushBack(p)
+		u.wake()
 	}
 }
 
-func (u *untold) none() bool {
+func (u *untold) wake() {
+	select {
+	case u.some <- struct{}{}:
+	default:
+	}
+}
+
+func (u *untold) none() bool { return u.count() == 0 }
+
+func (u *untold) count() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.people) == 0
+	return u.queue.Len()
 }
 
 // again is the one goroutine that tells what could not be told.
@@ -101,17 +114,39 @@ func (u *untold) again(ctx context.Context) {
 		if !pace.Pause(ctx, untoldEvery) {
 			return
 		}
-		for p, ok := u.any(); ok && ctx.Err() == nil && u.say(p, tellTime); p, ok = u.any() {
-		}
+		u.round(ctx)
 	}
 }
 
-// any is one of them.
-func (u *untold) any() (p pactwire.Presence, ok bool) {
+// round tries to tell of each, or of as many as are in vain.
+func (u *untold) round(ctx context.Context) {
+	wait, failed := tellTime, 0
+	for range u.count() {
+		p, ok := u.next()
+		if !ok || ctx.Err() != nil {
+			break
+		}
+		if u.say(p, wait) {
+			continue
+		}
+		wait = hurried
+		if failed++; failed == inVain {
+			break
+		}
+	}
+	if !u.none() {
+		u.wake()
+	}
+}
+
+// next is the one of them that was not tried for the longest time.
+func (u *untold) next() (p pactwire.Presence, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, p := range u.people {
-		return p, true
+	first := u.queue.Front()
+	if first == nil {
+		return p, false
 	}
-	return p, false
+	u.queue.MoveToBack(first)
+	return first.Value.(pactwire.Presence), true
 }

@@ -136,13 +136,13 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// nearest is the known key that a mistaken one was most likely meant to be.
+// nearest is the known key that a mistaken one was most likely meant to be, empty if half of its letters would have to change.
 func nearest(key string) string {
-	best, bestAt := "", 1<<30
+	best, bestAt := "", len(key)/2+1
 	for _, k := range Keys() {
 		d := distance(key, k)
-		// The right name in the wrong section is a closer guess than many letters would say.
-		if last(k) == last(key) {
+		// The right name in the wrong section is a closer guess than many letters would say, and so is a section without a name.
+		if last(k) == last(key) || strings.HasPrefix(k, key+".") {
 			d = min(d, 2)
 		}
 		if d < bestAt {

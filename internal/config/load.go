@@ -142,7 +142,11 @@ func (l *loader) readEnv(environ []string) {
 		}
 		key := keyOf(name)
 		if !known(key) || name != EnvName(key) {
-			l.unknown("environment", name, EnvName(nearest(key)))
+			guess := nearest(key)
+			if guess != "" {
+				guess = EnvName(guess)
+			}
+			l.unknown("environment", name, guess)
 			continue
 		}
 		l.put(key, k.String(name), name)
@@ -175,6 +179,10 @@ func (l *loader) readFlags(set []string) {
 }
 
 func (l *loader) unknown(where, name, guess string) {
+	if guess == "" {
+		l.mistake("%s: unknown key %s; pactwire config show lists all that there are", where, name)
+		return
+	}
 	l.mistake("%s: unknown key %s; did you mean %s?", where, name, guess)
 }
 

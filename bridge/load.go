@@ -151,7 +151,7 @@ func (m *Membership) read(ctx context.Context, size int) {
 				m.trouble.Change(m.log, "people's pacts cannot be read", err)
 			}
 			seen := m.fill(batch, pacts, since, read, err)
-			m.record(ctx, seen, read)
+			m.record(ctx, m.renew(ctx, seen, read), read) // who did not wait for this may have what they have no more
 		}
 	}
 }
@@ -239,10 +239,13 @@ func (m *Membership) fail() {
 	}
 }
 
-// fill makes what was read known and ends the waits for it. It returns the pacts that were read of a remote service.
-func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, read reading, err error) (seen []pactwire.Pact) {
+// fill makes what was read known and ends the waits for it. It returns what was read of a remote service.
+func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]pactwire.Pact, since map[pactwire.UserID]map[pactwire.PactID]pactwire.Seq, read reading, err error) (seen map[pactwire.UserID][]pactwire.Pact) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.cfg.Remote {
+		seen = make(map[pactwire.UserID][]pactwire.Pact, len(users))
+	}
 	for _, u := range users {
 		l := m.waiting[u]
 		if l == nil {
@@ -263,7 +266,7 @@ func (m *Membership) fill(users []pactwire.UserID, pacts map[pactwire.UserID][]p
 			}
 			m.know(u, h, list, since[u], read)
 			if m.cfg.Remote {
-				seen = append(seen, list...)
+				seen[u] = list
 			}
 		case h == nil || time.Since(h.readAt) > m.cfg.Stale:
 			l.err = &pactwire.Error{Code: pactwire.Unavailable, Message: "your pacts cannot be read now; try again", Cause: err}

@@ -91,6 +91,28 @@ func TestAServiceThatHangsIsWaitedForOnce(t *testing.T) {
 	})
 }
 
+// TestPromise5WhoDidNotWaitForTheServiceIsBoundByItsAnswer: it comes when they are held already, by what was known before.
+func TestPromise5WhoDidNotWaitForTheServiceIsBoundByItsAnswer(t *testing.T) {
+	s := newScript(activePact("p1", "g1", alice, bob), activePact("p2", "g2", alice, bob))
+	inBubble(t, s, bridge.Config{}, func(t *testing.T, n *node) {
+		n.hold(t, alice)
+		n.members.Release("alice")
+		s.set(func() {
+			s.pacts["p1"] = activePact("p1", "g1", bob)
+			s.takes = 2 * time.Second
+		})
+		wait(30 * time.Minute)
+		n.hold(t, alice)
+		if !n.members.CanRead("alice", "p1") {
+			t.Error("she waited for the service")
+		}
+		wait(s.takes)
+		if n.members.CanRead("alice", "p1") || !n.members.CanRead("alice", "p2") {
+			t.Error("the service has answered that she is in p2 alone, and she may read something else")
+		}
+	})
+}
+
 // TestWhoHasStoppedWaitingCountsAmongTheIdle when their pacts come in the end.
 func TestWhoHasStoppedWaitingCountsAmongTheIdle(t *testing.T) {
 	inBubble(t, newScript(), bridge.Config{}, func(t *testing.T, n *node) {

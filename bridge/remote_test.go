@@ -35,9 +35,10 @@ type script struct {
 	mu       sync.Mutex
 	pacts    map[pactwire.PactID]pactwire.Pact
 	answer   func(ctx context.Context, req pactwire.CheckinRequest) error
-	down     bool   // for reads
-	hangs    bool   // for reads of a person's pacts
-	onRead   func() // called when a pact has been read, before the reader gets it
+	down     bool          // for reads
+	hangs    bool          // for reads of a person's pacts
+	takes    time.Duration // a read of a person's pacts
+	onRead   func()        // called when a pact has been read, before the reader gets it
 	calls    []call
 	reads    int
 	underway map[pactwire.UserID]int
@@ -112,6 +113,11 @@ func (s *script) PactsOf(ctx context.Context, users []pactwire.UserID) (map[pact
 		<-ctx.Done()
 		s.mu.Lock()
 		return nil, ctx.Err()
+	}
+	if s.takes > 0 {
+		s.mu.Unlock()
+		<-time.After(s.takes)
+		s.mu.Lock()
 	}
 	if s.down {
 		return nil, errDown

@@ -48,7 +48,7 @@ func (f *fault) advice() string {
 	case lib.SQLITE_CANTOPEN:
 		return "the file cannot be opened; check that its folder exists and is writable for this user"
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
-		return "the file is damaged or no database; move it away and restore a backup"
+		return "the file is damaged or no database; move it away, with the -wal and -shm beside it, and restore a backup"
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 		return "another program holds the file; end it"
 	case lib.SQLITE_IOERR:
@@ -90,7 +90,7 @@ func adviceOf(err error) string {
 		return (&fault{Code: int32(e.Code())}).advice()
 	}
 	if errors.Is(err, errNotInPlace) {
-		return "put that file back, or stop this process, put a backup in place and start"
+		return "put that file back, or stop this process, put a backup in place, remove the -wal and -shm beside it, and start"
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return (&fault{Code: lib.SQLITE_PERM}).advice()

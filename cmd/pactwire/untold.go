@@ -30,6 +30,7 @@ type untold struct {
 
 	mu     sync.Mutex
 	people map[pactwire.UserID]*list.Element // of the queue
+	busy   map[pactwire.UserID]struct{}      // who is being told of: each once at a time, so that it is told in order
 	queue  list.List                         // of pactwire.Presence: who was tried last is at its end
 	some   chan struct{}                     // of size 1: there are some
 
@@ -38,7 +39,8 @@ type untold struct {
 }
 
 func newUntold(tell func(p pactwire.Presence, wait time.Duration) error, log *slog.Logger) *untold {
-	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]*list.Element), some: make(chan struct{}, 1), stop: func() {}}
+	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]*list.Element), busy: make(map[pactwire.UserID]struct{}),
+		some: make(chan struct{}, 1), stop: func() {}}
 }
 
 func (u *untold) start() {
@@ -54,6 +56,9 @@ func (u *untold) end() {
 
 // changed tells of a change, or keeps it until that can be done.
 func (u *untold) changed(p pactwire.Presence) {
+	if !u.begin(p) {
+		return
+	}
 	wait := tellTime
 	if !u.none() {
 		wait = hurried
@@ -69,22 +74,45 @@ func (u *untold) say(p pactwire.Presence, wait time.Duration) (told bool) {
 	return err == nil
 }
 
+// begin reports whether a person may be told of now. Who is being told of already is kept until that is done.
+func (u *untold) begin(p pactwire.Presence) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, busy := u.busy[p.UserID]; busy {
+		u.keep(p)
+		return false
+	}
+	u.busy[p.UserID] = struct{}{}
+	return true
+}
+
 // note forgets a person who was told of, or keeps them.
 func (u *untold) note(p pactwire.Presence, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	delete(u.busy, p.UserID)
 	kept := u.people[p.UserID]
 	switch {
-	case kept != nil && kept.Value.(pactwire.Presence).Version > p.Version:
-	case err == nil && kept == nil:
-	case err == nil:
+	case err != nil:
+		u.keep(p)
+	case kept == nil:
+	case kept.Value.(pactwire.Presence).Version > p.Version: // which can be told as well, it seems
+		u.queue.MoveToFront(kept)
+	default:
 		u.queue.Remove(kept)
 		delete(u.people, p.UserID)
-	case kept != nil:
-		kept.Value = p
-	default:
+	}
+}
+
+// keep keeps the newest of a person. Under u.mu.
+func (u *untold) keep(p pactwire.Presence) {
+	kept := u.people[p.UserID]
+	switch {
+	case kept == nil:
 		u.people[p.UserID] = u.queue.PushBack(p)
 		u.wake()
+	case kept.Value.(pactwire.Presence).Version <= p.Version:
+		kept.Value = p
 	}
 }
 
@@ -122,8 +150,11 @@ func (u *untold) again(ctx context.Context) {
 func (u *untold) round(ctx context.Context) {
 	wait, failed := tellTime, 0
 	for range u.count() {
+		if ctx.Err() != nil {
+			return
+		}
 		p, ok := u.next()
-		if !ok || ctx.Err() != nil {
+		if !ok {
 			break
 		}
 		if u.say(p, wait) {
@@ -139,14 +170,17 @@ func (u *untold) round(ctx context.Context) {
 	}
 }
 
-// next is the one of them that was not tried for the longest time.
+// next begins with the one of them that was not tried for the longest time.
 func (u *untold) next() (p pactwire.Presence, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	first := u.queue.Front()
-	if first == nil {
-		return p, false
+	for e := u.queue.Front(); e != nil; e = e.Next() {
+		p = e.Value.(pactwire.Presence)
+		if _, busy := u.busy[p.UserID]; !busy {
+			u.busy[p.UserID] = struct{}{}
+			u.queue.MoveToBack(e)
+			return p, true
+		}
 	}
-	u.queue.MoveToBack(first)
-	return first.Value.(pactwire.Presence), true
+	return p, false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,5 +87,41 @@ func TestNobodyWaitsForWhomItIsInVain(t *testing.T) {
 			t.Error("some are still untold")
 		}
 		u.end()
+	})
+}
+
+// TestNobodyIsToldOfInTheWrongOrder: who changes again while it is being told, at last, what they did before.
+func TestNobodyIsToldOfInTheWrongOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 2 * time.Second // to tell of the first change
+		var mu sync.Mutex
+		var told []uint64
+		down := true
+		u := newUntold(func(p pactwire.Presence, _ time.Duration) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if down {
+				return errors.New("away")
+			}
+			if p.Version == 1 {
+				mu.Unlock()
+				<-time.After(slow)
+				mu.Lock()
+			}
+			told = append(told, p.Version)
+			return nil
+		}, slog.New(slog.DiscardHandler))
+		u.start()
+		u.changed(pactwire.Presence{UserID: "bob", Version: 1})
+		mu.Lock()
+		down = false
+		mu.Unlock()
+		<-time.After(untoldEvery + slow/2)
+		u.changed(pactwire.Presence{UserID: "bob", Version: 2})
+		<-time.After(time.Minute)
+		u.end()
+		if !slices.Equal(told, []uint64{1, 2}) {
+			t.Errorf("told of %v", told)
+		}
 	})
 }

@@ -66,3 +66,44 @@ func TestAnOutageIsNotOverForWhoNeedsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOutageIsNotOverForWhoIsShownPresence, which may be known without the database; unless that is what could not be read.
+func TestAnOutageIsNotOverForWhoIsShownPresence(t *testing.T) {
+	for _, recalls := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.recalls = recalls
+			w.join("p", "alice")
+			w.join("p", "bob")
+			log := &lines{}
+			h := delivery.New(delivery.Config{}, w, w, w, w, slog.New(slog.NewTextHandler(log, nil)), nil)
+			defer stop(t, h)
+			said := func(begun, over int) {
+				t.Helper()
+				synctest.Wait()
+				if b, o := log.count("msg=\"clients cannot be served"), log.count("over: clients cannot be served"); b != begun || o != over {
+					t.Errorf("presence known %v: said %d times that it began, %d that it is over, want %d and %d", recalls, b, o, begun, over)
+				}
+			}
+			alice, _, _ := connect(t, h, user("alice"))
+			in := user("bob")
+			in.Expiry = 0
+			bob, out, _ := connect(t, h, in)
+			if recalls {
+				subscribe(t, alice, 1, "pacts/p/activity")
+			}
+			w.fail(true)
+			w.commit(feed)
+			h.Publish(w.commit(feed))
+			synctest.Wait()
+			subscribe(t, bob, 0, "pacts/p/presence/+")
+			said(1, 0)
+			if shown := len(out.take()) > 0; shown != recalls {
+				t.Errorf("presence known %v: shown %v", recalls, shown)
+			}
+			w.fail(false)
+			pass(5e9)
+			said(1, 1)
+		})
+	}
+}

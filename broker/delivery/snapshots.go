@@ -20,6 +20,7 @@ type snapshot struct {
 	member pactwire.UserID // of PresenceKind: one member, "" for all
 	retain bool            // answers a SUBSCRIBE or a resumed session, not a change
 	joined bool            // of StateKind: tells a newcomer of the pact
+	unread bool            // it could not be read when that was tried
 
 	version uint64 // of PresenceKind: which is told; 0 = not known yet
 }
@@ -112,8 +113,8 @@ type owed struct {
 	snapshot
 }
 
-// sendSnapshots makes and sends what the clients are owed, and reports whether there was anything. What finds no room, or cannot be
-// read now, stays owed.
+// sendSnapshots makes and sends what the clients are owed, and reports whether that says how the store is: presence may be known without
+// it. What finds no room, or cannot be read now, stays owed.
 func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) (asked bool, err error) {
 	var list []owed
 	for _, c := range batch {
@@ -130,6 +131,7 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) (asked bool, e
 	}
 	made := bodies{hub: h}
 	err = made.read(ctx, list)
+	asked = err != nil || slices.ContainsFunc(list, func(o owed) bool { return o.kind != topics.PresenceKind || o.unread })
 	for len(list) > 0 {
 		n := 1
 		for n < len(list) && list[n].client == list[0].client {
@@ -140,7 +142,7 @@ func (h *Hub) sendSnapshots(ctx context.Context, batch []*Client) (asked bool, e
 		}
 		list = list[n:]
 	}
-	return true, err
+	return asked, err
 }
 
 // bodies are what the snapshots of one turn show. Each is read once, and all of a kind together. What could not be read is not there, and
@@ -209,6 +211,7 @@ func (b *bodies) send(list []owed) (err error) {
 		}
 		there, e := b.show(o)
 		if !c.detached && (e != nil || !there && b.unread[o.kind]) {
+			o.unread = true
 			c.owe(o.snapshot)
 		}
 		err = errors.Join(err, e)

@@ -30,6 +30,7 @@ type world struct {
 	members  map[pactwire.PactID]map[pactwire.UserID]pactwire.Seq // readers, and where each joined
 	version  uint64                                               // of everybody's presence
 	failing  bool                                                 // the database is away
+	recalls  bool                                                 // presence is known without it
 	unread   pactwire.PactID                                      // whose presence cannot be read
 	reads    int                                                  // of the log
 	saves    int
@@ -275,7 +276,7 @@ func (w *world) States(_ context.Context, pacts []pactwire.PactID) ([][]byte, er
 
 func (w *world) Presences(_ context.Context, pacts []pactwire.PactID) (map[pactwire.PactID][]pactwire.Presence, error) {
 	w.mu.Lock()
-	failing, unread, version := w.failing, w.unread, w.version
+	failing, unread, version := w.failing && !w.recalls, w.unread, w.version
 	w.mu.Unlock()
 	if failing {
 		return nil, errAway

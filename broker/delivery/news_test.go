@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pactwire/pactwire"
 )
@@ -104,6 +105,38 @@ func TestWhoHasJustJoinedElsewhereMaySubscribeHere(t *testing.T) {
 			t.Errorf("codes %x, want %x", got, want)
 		}
 		h.Publish(w.commit(feed))
+		synctest.Wait()
+		if got := seqs(t, end.take()); !slices.Equal(got, []int{1}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestASessionIsNotHeldUpByNewsThatItCanDoWithout: whether a pact that was joined meanwhile is still there is asked, and waited for a moment.
+func TestASessionIsNotHeldUpByNewsThatItCanDoWithout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, a, b := twoHubs(t)
+		defer stop(t, a)
+		defer stop(t, b)
+		in := user("alice")
+		in.ClientID = "laptop"
+		connect(t, b, in)
+		c, _, _ := connect(t, a, user("alice"))
+		subscribe(t, c, 1, "pacts/+/activity")
+		c.Detach()
+		o.join("p", "alice")
+		o.commit(feed)
+		o.mute = true
+		began := time.Now()
+		patient, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		in.ClientID = "phone"
+		end := &wireEnd{t: t, version: 5}
+		c, present, err := b.Open(patient, in, end)
+		if took := time.Since(began); err != nil || !present || took > time.Second {
+			t.Fatalf("present %v, error %v, after %v", present, err, took)
+		}
+		c.Start()
 		synctest.Wait()
 		if got := seqs(t, end.take()); !slices.Equal(got, []int{1}) {
 			t.Errorf("got %v", got)

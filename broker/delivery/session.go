@@ -9,6 +9,9 @@ import (
 	"github.com/pactwire/pactwire/topics"
 )
 
+// newsTime is how long a session waits for news that it can do without: a habits-service that hangs is to hold up no CONNECT.
+const newsTime = time.Second
+
 // resume loads what was kept of a session, or deletes it for a clean start.
 func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 	if c.operator {
@@ -29,7 +32,9 @@ func (h *Hub) resume(ctx context.Context, c *Client, clean bool) (bool, error) {
 			return false, err
 		}
 		if pacts := c.unplaced(session); len(pacts) > 0 {
-			_ = h.access.Learn(ctx, c.key.User, pacts) // else it goes on by what is known
+			call, cancel := context.WithTimeout(ctx, newsTime)
+			_ = h.access.Learn(call, c.key.User, pacts) // else it goes on by what is known
+			cancel()
 		}
 		c.placePassed(ctx, c.restore(session, false))
 		return true, nil

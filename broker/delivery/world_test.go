@@ -37,6 +37,7 @@ type world struct {
 	stale    atomic.Bool                           // what Stale says
 	asked    atomic.Pointer[func(pactwire.PactID)] // called by CanRead
 	news     func([]pactwire.PactID) error         // what Learn does; nil = nothing
+	mute     bool                                  // Learn has no answer
 	held     gate                                  // what reads of the log wait at
 	slow     chan struct{}                         // sessions are read once it is closed; nil = at once
 	expired  []pactwire.SessionKey                 // by ExpireSessions
@@ -217,7 +218,11 @@ func (w *world) ExpireSessions(_ context.Context, now time.Time) (n int, err err
 func (w *world) Ensure(context.Context, pactwire.UserID) error { return nil }
 func (w *world) Release(pactwire.UserID)                       {}
 
-func (w *world) Learn(_ context.Context, _ pactwire.UserID, pacts []pactwire.PactID) error {
+func (w *world) Learn(ctx context.Context, _ pactwire.UserID, pacts []pactwire.PactID) error {
+	if w.mute {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if w.news == nil {
 		return nil
 	}

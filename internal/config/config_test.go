@@ -121,11 +121,12 @@ func TestLaterLayersWin(t *testing.T) {
 func TestUnknownNamesInTheEnvironmentAndFlagsAreRefusedTogether(t *testing.T) {
 	_, err := config.Load(config.Source{
 		File: write(t, ""),
-		Env:  []string{"PACTWIRE_MQTT_TCP=:1", "PACTWIRE_limits__packet_size=1KiB", "PACTWIRE_FOO=x", "PACTWIRE_MQTT=x"},
+		Env:  []string{"PACTWIRE_MQTT_TCP=:1", "PACTWIRE_limits__packet_size=1KiB", "PACTWIRE_FOO=x", "PACTWIRE_LOG=debug", "PACTWIRE_MQTT=x"},
 		Set:  []string{"mqtt.port=1", "demo"},
 	})
 	want := strings.Join([]string{
-		"environment: unknown key PACTWIRE_FOO; pactwire config show lists all that there are",
+		"environment: unknown key PACTWIRE_FOO; without it, pactwire config show lists all that there are",
+		"environment: unknown key PACTWIRE_LOG; did you mean PACTWIRE_LOG__LEVEL?",
 		"environment: unknown key PACTWIRE_MQTT; did you mean PACTWIRE_MQTT__TCP?",
 		"environment: unknown key PACTWIRE_MQTT_TCP; did you mean PACTWIRE_MQTT__TCP?",
 		"environment: unknown key PACTWIRE_limits__packet_size; did you mean PACTWIRE_LIMITS__PACKET_SIZE?",

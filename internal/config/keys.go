@@ -136,9 +136,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// nearest is the known key that a mistaken one was most likely meant to be, empty if half of its letters would have to change.
+// nearest is the known key that a mistaken one was most likely meant to be, empty if that would change more than two
+// of its letters, and more than half.
 func nearest(key string) string {
-	best, bestAt := "", len(key)/2+1
+	best, bestAt := "", max(3, len(key)/2+1)
 	for _, k := range Keys() {
 		d := distance(key, k)
 		// The right name in the wrong section is a closer guess than many letters would say, and so is a section without a name.

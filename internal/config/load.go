@@ -180,7 +180,7 @@ func (l *loader) readFlags(set []string) {
 
 func (l *loader) unknown(where, name, guess string) {
 	if guess == "" {
-		l.mistake("%s: unknown key %s; pactwire config show lists all that there are", where, name)
+		l.mistake("%s: unknown key %s; without it, pactwire config show lists all that there are", where, name)
 		return
 	}
 	l.mistake("%s: unknown key %s; did you mean %s?", where, name, guess)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 
 // Ready reports whether the store can read and write. That the database answers is not enough: one that is read-only, full, or
 // held by somebody's lock answers and takes no commits. So a commit that does not end tells, and one that failed has a small one of
-// its own tried. That one does not meet a lock on rows: after a commit that waited for one in vain, time has to pass too.
+// its own tried. Of the rows that are locked that one meets the one that was waited for in vain alone, so after that time has to pass too.
 func (d *DB) Ready(ctx context.Context) error {
 	if err := d.health.err(); err != nil {
 		return fmt.Errorf("%w; it is tried again all the time", err)
@@ -29,7 +30,7 @@ func (d *DB) Ready(ctx context.Context) error {
 		return fmt.Errorf("a commit has not ended for %v; %s", took.Round(time.Second), heldUp)
 	}
 	if failing := d.k.failing.Load(); failing != nil {
-		if err := d.probe(ctx); err != nil || isPassing(failing.Cause) && time.Since(failing.at) < lockStands {
+		if err := d.probe(ctx, failing.Cause); err != nil || isPassing(failing.Cause) && time.Since(failing.at) < lockStands {
 			return fmt.Errorf("%w; %s", failing.Cause, advice(failing.Cause))
 		}
 	}
@@ -50,9 +51,12 @@ func (k *committer) busyFor() time.Duration {
 // heldUp is what may hold up a commit of a database that answers.
 const heldUp = "somebody's lock, or a standby that has to confirm, may hold it up: see pg_stat_activity and pg_blocking_pids"
 
-// probe commits something that leaves nothing behind, with the locks on tables that every command needs, on a connection of its own:
-// there may be none left for commits.
-func (d *DB) probe(ctx context.Context) error {
+// heldRow is how the database says which row it was for whose lock a statement waited.
+var heldRow = regexp.MustCompile(`tuple (\(\d+,\d+\)) in relation "(\w+)"`)
+
+// probe commits something that leaves nothing behind, with the locks on tables that every command needs, and on the row for which the
+// commit waited that failed, on a connection of its own: there may be none left for commits.
+func (d *DB) probe(ctx context.Context, failed error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	return d.read(ctx, func(ctx context.Context) error {
@@ -70,6 +74,12 @@ func (d *DB) probe(ctx context.Context) error {
 			b.Queue(`UPDATE names SET head = head WHERE id = $1`, nobody)
 			b.Queue(`UPDATE commands SET attempts = attempts WHERE id = $1`, nobody)
 			b.Queue(`UPDATE sessions SET epoch = epoch WHERE usr = $1`, nobody)
+			var e *pgconn.PgError
+			if errors.As(failed, &e) {
+				if row := heldRow.FindStringSubmatch(e.Where); row != nil {
+					b.Queue(`SELECT FROM ` + pgx.Identifier{row[2]}.Sanitize() + ` WHERE ctid = '` + row[1] + `' FOR NO KEY UPDATE`)
+				}
+			}
 			return tx.SendBatch(ctx, &b).Close()
 		})
 	})

@@ -130,6 +130,7 @@ func TestReadyWithALockOnARow(t *testing.T) {
 		default:
 		}
 	}
+	testkit.Never(t, 12*time.Second, "it is ready, since nobody has written for a while", func() bool { return db.Ready(t.Context()) == nil })
 	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
 		t.Fatal(err)
 	}

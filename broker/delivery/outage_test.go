@@ -107,3 +107,29 @@ func TestAnOutageIsNotOverForWhoIsShownPresence(t *testing.T) {
 		})
 	}
 }
+
+// TestFiltersThatAreRefusedAreLoggedOnce, however many clients come with theirs, again and again: for those that start somewhere in the
+// log, and for those that are only to be stored.
+func TestFiltersThatAreRefusedAreLoggedOnce(t *testing.T) {
+	for filter, qos := range map[string]byte{"pacts/p/activity": 1, "pacts/p/state": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.join("p", "alice")
+			log := &lines{}
+			h := delivery.New(delivery.Config{}, w, w, w, w, slog.New(slog.NewTextHandler(log, nil)), nil)
+			defer stop(t, h)
+			c, _, _ := connect(t, h, user("alice"))
+			w.fail(true)
+			for range 100 {
+				if codes := subscribe(t, c, qos, filter); codes[0] < 0x80 {
+					t.Fatalf("%#x", codes)
+				}
+			}
+			w.fail(false)
+			subscribe(t, c, qos, filter)
+			if begun, over := log.count("level=WARN"), log.count("over: "); begun != 1 || over != 1 {
+				t.Errorf("%s: said %d times that it began, %d that it is over", filter, begun, over)
+			}
+		})
+	}
+}

@@ -47,13 +47,16 @@ func (c *Client) Subscribe(ctx context.Context, subs []pactwire.Subscription) []
 	c.mu.Unlock()
 
 	err := c.place(ctx, found, passed, former)
+	if err != nil || len(found) > 0 {
+		c.hub.trouble.Change(c.hub.logger, "where filters of clients start cannot be read; they are refused", err)
+	}
 	if err == nil && !same && c.keeps() {
 		err = c.hub.saver.save(ctx, c)
+		c.hub.trouble.Change(c.hub.logger, "filters of clients cannot be stored; they are refused", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		c.hub.logger.Warn("subscribe", "user", c.key.User, "error", err)
 		c.undo(former, moved, codes)
 		for _, s := range passed {
 			delete(c.passed, s)

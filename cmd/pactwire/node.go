@@ -264,10 +264,8 @@ func (w watched) DeleteCheckin(ctx context.Context, id pactwire.Identity, checki
 }
 
 // tellChange tells the readers of each of a person's pacts of a change of presence. The person may have no connection left, so their pacts
-// are read for it, for so long.
-func (n *node) tellChange(p pactwire.Presence, wait time.Duration) error {
-	read, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
+// are read for it.
+func (n *node) tellChange(read context.Context, p pactwire.Presence) error {
 	if err := n.members.Ensure(read, p.UserID); err != nil {
 		return err
 	}

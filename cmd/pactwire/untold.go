@@ -24,7 +24,7 @@ const (
 // untold are the people whose presence has changed while nobody could say to whom that is to be told: with the database away, or with
 // the habits-service away for longer than what it said last is good for. It is told when that can be read, as it is then.
 type untold struct {
-	tell    func(p pactwire.Presence, wait time.Duration) error
+	tell    func(read context.Context, p pactwire.Presence) error
 	log     *slog.Logger
 	trouble trouble.Log
 
@@ -34,21 +34,21 @@ type untold struct {
 	queue  list.List                         // of pactwire.Presence: who was tried last is at its end
 	some   chan struct{}                     // of size 1: there are some
 
+	ctx  context.Context // ends with the process
 	stop context.CancelFunc
 	task sync.WaitGroup
 }
 
-func newUntold(tell func(p pactwire.Presence, wait time.Duration) error, log *slog.Logger) *untold {
-	return &untold{tell: tell, log: log, people: make(map[pactwire.UserID]*list.Element), busy: make(map[pactwire.UserID]struct{}),
-		some: make(chan struct{}, 1), stop: func() {}}
+func newUntold(tell func(read context.Context, p pactwire.Presence) error, log *slog.Logger) *untold {
+	u := &untold{tell: tell, log: log, people: make(map[pactwire.UserID]*list.Element), busy: make(map[pactwire.UserID]struct{}),
+		some: make(chan struct{}, 1)}
+	u.ctx, u.stop = context.WithCancel(context.Background())
+	return u
 }
 
-func (u *untold) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	u.stop = cancel
-	u.task.Go(func() { u.again(ctx) })
-}
+func (u *untold) start() { u.task.Go(u.again) }
 
+// end has nobody wait any more for pacts that are not known.
 func (u *untold) end() {
 	u.stop()
 	u.task.Wait()
@@ -67,8 +67,10 @@ func (u *untold) changed(p pactwire.Presence) {
 }
 
 func (u *untold) say(p pactwire.Presence, wait time.Duration) (told bool) {
-	err := u.tell(p, wait)
-	if u.note(p, err); err != nil || u.none() { // what is told of one says nothing of others
+	read, cancel := context.WithTimeout(u.ctx, wait)
+	defer cancel()
+	err := u.tell(read, p)
+	if u.note(p, err); u.ctx.Err() == nil && (err != nil || u.none()) { // what is told of one says nothing of others
 		u.trouble.Change(u.log, "presence cannot be told; it is tried again each second", err)
 	}
 	return err == nil
@@ -132,25 +134,25 @@ func (u *untold) count() int {
 }
 
 // again is the one goroutine that tells what could not be told.
-func (u *untold) again(ctx context.Context) {
+func (u *untold) again() {
 	for {
 		select {
-		case <-ctx.Done():
+		case <-u.ctx.Done():
 			return
 		case <-u.some:
 		}
-		if !pace.Pause(ctx, untoldEvery) {
+		if !pace.Pause(u.ctx, untoldEvery) {
 			return
 		}
-		u.round(ctx)
+		u.round()
 	}
 }
 
 // round tries to tell of each, or of as many as are in vain.
-func (u *untold) round(ctx context.Context) {
+func (u *untold) round() {
 	wait, failed := tellTime, 0
 	for range u.count() {
-		if ctx.Err() != nil {
+		if u.ctx.Err() != nil {
 			return
 		}
 		p, ok := u.next()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,7 +23,7 @@ func TestOneOfWhomNothingCanBeTold(t *testing.T) {
 		var log bytes.Buffer
 		var mu sync.Mutex
 		told, down := map[pactwire.UserID]uint64{}, true
-		u := newUntold(func(p pactwire.Presence, _ time.Duration) error {
+		u := newUntold(func(_ context.Context, p pactwire.Presence) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if down || p.UserID == "x" {
@@ -61,15 +62,15 @@ func TestOneOfWhomNothingCanBeTold(t *testing.T) {
 func TestNobodyWaitsForWhomItIsInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		away := make(chan struct{}) // closed: it is back
-		u := newUntold(func(p pactwire.Presence, wait time.Duration) error {
+		u := newUntold(func(read context.Context, p pactwire.Presence) error {
 			if p.UserID == "known" {
 				return nil
 			}
 			select {
 			case <-away:
 				return nil
-			case <-time.After(wait):
-				return errors.New("no answer")
+			case <-read.Done():
+				return read.Err()
 			}
 		}, slog.New(slog.DiscardHandler))
 		u.start()
@@ -97,7 +98,7 @@ func TestNobodyIsToldOfInTheWrongOrder(t *testing.T) {
 		var mu sync.Mutex
 		var told []uint64
 		down := true
-		u := newUntold(func(p pactwire.Presence, _ time.Duration) error {
+		u := newUntold(func(_ context.Context, p pactwire.Presence) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if down {
@@ -122,6 +123,26 @@ func TestNobodyIsToldOfInTheWrongOrder(t *testing.T) {
 		u.end()
 		if !slices.Equal(told, []uint64{1, 2}) {
 			t.Errorf("told of %v", told)
+		}
+	})
+}
+
+// TestTheEndWaitsForNobodysPacts: sessions are to be saved in the time that is left.
+func TestTheEndWaitsForNobodysPacts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		u := newUntold(func(read context.Context, _ pactwire.Presence) error {
+			asked++
+			<-read.Done()
+			return read.Err()
+		}, slog.New(slog.DiscardHandler))
+		u.start()
+		u.changed(pactwire.Presence{UserID: "bob", Version: 1})
+		<-time.After(2 * untoldEvery) // it is tried again
+		began := time.Now()
+		u.end()
+		if took := time.Since(began); took > 0 || asked != 2 {
+			t.Errorf("asked %d times, the end took %v", asked, took)
 		}
 	})
 }

@@ -127,7 +127,8 @@ func TestFiltersThatAreRefusedAreLoggedOnce(t *testing.T) {
 			}
 			w.fail(false)
 			subscribe(t, c, qos, filter)
-			if begun, over := log.count("level=WARN"), log.count("over: "); begun != 1 || over != 1 {
+			begun := log.count("level=WARN") - log.count(`msg="sessions cannot be saved`) // which goes on by itself
+			if over := log.count("over: filters") + log.count("over: where filters"); begun != 1 || over != 1 {
 				t.Errorf("%s: said %d times that it began, %d that it is over", filter, begun, over)
 			}
 		})

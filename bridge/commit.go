@@ -145,9 +145,14 @@ func (c *commit) reply(cmd *pactwire.Command, typ pactwire.EventType, data any) 
 // so that who has joined receives the activity that says so, and who has left does not.
 func (c *commit) publish() {
 	for i := range c.pacts {
-		delete(c.b.changing, c.pacts[i].ID)
-		c.b.notices.keep(c.pacts[i].ID)
-		c.b.members.learn(c.pacts[i], c.b.pub)
+		p := &c.pacts[i]
+		was := c.b.members.get(p.ID)
+		delete(c.b.changing, p.ID)
+		c.b.notices.keep(p.ID)
+		c.b.members.learn(*p, c.b.pub)
+		if was != nil && !slices.Contains(c.states, p.ID) && !alike(was, p) {
+			c.b.here().StateChanged(p.ID) // another node has told of it, maybe while the view was older here
+		}
 	}
 	c.known()
 	c.tellPeers()

@@ -22,6 +22,14 @@ type Peers interface {
 // it there are no others.
 func (b *Bridge) Share(p Peers, local Publisher) { b.peers, b.local = p, local }
 
+// here tells this node's connections alone.
+func (b *Bridge) here() Publisher {
+	if b.local == nil {
+		return b.pub
+	}
+	return b.local
+}
+
 // Relearn reads a pact that another node has changed, and tells this node's connections whose membership that changes. Of a
 // pact that nobody here has to do with nothing is kept.
 func (b *Bridge) Relearn(ctx context.Context, id pactwire.PactID) error {

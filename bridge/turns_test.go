@@ -321,3 +321,34 @@ func TestTrapAnOlderReadingIsNotRecordedAfterANewerOne(t *testing.T) {
 		})
 	})
 }
+
+// TestWhatAnotherNodeHasReadIsShown: a state that a node tells of while it still has the older view is told once more, whether it takes the
+// newer one from what was recorded or reads it too.
+func TestWhatAnotherNodeHasReadIsShown(t *testing.T) {
+	ways := []func(*bridge.Bridge, context.Context, pactwire.PactID) error{(*bridge.Bridge).Relearn, (*bridge.Bridge).Refresh}
+	for i, learn := range ways {
+		s := newScript(activePact("p1", "g1", alice, bob))
+		twoNodes(t, s, func(t *testing.T, a, b *node, _ [2]*nodeTurns) {
+			b.bridge.Share(nil, b.told)
+			a.hold(t, alice)
+			b.hold(t, bob)
+			s.set(func() {
+				p := activePact("p1", "g1", alice, bob, carol)
+				p.Members[2].Status = pactwire.MemberPending
+				s.pacts["p1"] = p
+			})
+			if err := a.bridge.Refresh(t.Context(), "p1"); err != nil {
+				t.Fatal(err)
+			}
+			before := b.told.stated("p1")
+			for range 2 { // the news may come twice
+				if err := learn(b.bridge, t.Context(), "p1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if p, _ := b.members.Pact("p1"); len(p.Members) != 3 || b.told.stated("p1") != before+1 {
+				t.Errorf("%d: %d members are known, the state was told %d times", i, len(p.Members), b.told.stated("p1")-before)
+			}
+		})
+	}
+}

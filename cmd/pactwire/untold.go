@@ -19,6 +19,9 @@ const (
 	// the other, and those whose pacts are known need not wait for them.
 	hurried = 200 * time.Millisecond
 	inVain  = 8 // tries in vain after which a round ends: it is most likely so for all
+	// untoldHeld bounds the people who are kept; more are hardly connected to one node. One more, and who was not tried for the
+	// longest is not told of before their next change.
+	untoldHeld = 100_000
 )
 
 // untold are the people whose presence has changed while nobody could say to whom that is to be told: with the database away, or with
@@ -111,6 +114,10 @@ func (u *untold) keep(p pactwire.Presence) {
 	kept := u.people[p.UserID]
 	switch {
 	case kept == nil:
+		if u.queue.Len() >= untoldHeld {
+			gone := u.queue.Remove(u.queue.Front()).(pactwire.Presence)
+			delete(u.people, gone.UserID)
+		}
 		u.people[p.UserID] = u.queue.PushBack(p)
 		u.wake()
 	case kept.Value.(pactwire.Presence).Version <= p.Version:

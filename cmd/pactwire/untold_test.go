@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -145,4 +146,31 @@ func TestTheEndWaitsForNobodysPacts(t *testing.T) {
 			t.Errorf("asked %d times, the end took %v", asked, took)
 		}
 	})
+}
+
+// TestUntoldPeopleAreBounded: with one more, the first is let go.
+func TestUntoldPeopleAreBounded(t *testing.T) {
+	down, told := true, 0
+	u := newUntold(func(_ context.Context, p pactwire.Presence) error {
+		switch {
+		case down:
+			return errors.New("away")
+		case p.UserID == "0":
+			t.Error("the first is told of")
+		}
+		told++
+		return nil
+	}, slog.New(slog.DiscardHandler))
+	for i := range untoldHeld + 1 {
+		u.changed(pactwire.Presence{UserID: pactwire.UserID(strconv.Itoa(i))})
+	}
+	if n := u.count(); n != untoldHeld || len(u.people) != n {
+		t.Errorf("%d people are kept, and %d are found", n, len(u.people))
+	}
+	down = false
+	u.round()
+	if told != untoldHeld || !u.none() {
+		t.Errorf("%d people were told of, and %d remain", told, u.count())
+	}
+	u.end()
 }

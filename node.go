@@ -1,6 +1,9 @@
 package pactwire
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // The words in which several nodes speak of each other. They stand here because neither the side that talks nor the side
 // that carries imports the other.
@@ -18,6 +21,12 @@ type NodeBeat struct {
 	Addr   string        // "id/start": another one after each start
 	Age    time.Duration // of the sign of life
 	Lapsed bool          // its lease is over
+}
+
+// NodeOf is the id of the node that an address is a start of.
+func NodeOf(addr string) string {
+	id, _, _ := strings.Cut(addr, "/")
+	return id
 }
 
 // Word is what one node says of a person's presence there.

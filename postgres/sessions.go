@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -305,12 +304,6 @@ func (d *DB) standingOwners(ctx context.Context) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// nodeOf is the name of the node that an owner is a start of.
-func nodeOf(owner string) string {
-	node, _, _ := strings.Cut(owner, "/")
-	return node
-}
-
 // bury ends the sessions of nodes that died and did not start again.
 func (d *DB) bury(ctx context.Context, now time.Time) error {
 	d.burying.Lock()
@@ -338,7 +331,7 @@ func (d *DB) bury(ctx context.Context, now time.Time) error {
 	var dead []string
 	since := map[string]time.Time{}
 	for _, o := range owners {
-		node := nodeOf(o)
+		node := pactwire.NodeOf(o)
 		if live[lockKey(node)] {
 			continue
 		}
@@ -383,7 +376,7 @@ func (d *DB) abandonSessions(ctx context.Context) error {
 		return err
 	}
 	now := d.cfg.Now()
-	own := append(slices.DeleteFunc(owners, func(o string) bool { return nodeOf(o) != d.cfg.Node }), "")
+	own := append(slices.DeleteFunc(owners, func(o string) bool { return pactwire.NodeOf(o) != d.cfg.Node }), "")
 	if err := d.endStanding(ctx, now, own); err != nil {
 		return err
 	}

@@ -3,7 +3,8 @@ package relay
 import (
 	"context"
 	"fmt"
-	"strings"
+
+	"github.com/pactwire/pactwire"
 )
 
 // apartLooks is after how many looks in a row nodes that are not heard of are told of: who starts has its hold on the store before
@@ -38,10 +39,10 @@ func (r *Relay) lookForOthers(ctx context.Context) {
 
 // heard are the ids of the nodes that are heard of through Redis, and of this one.
 func (r *Relay) heard() []string {
-	ids := []string{idOf(r.cfg.Addr)}
+	ids := []string{pactwire.NodeOf(r.cfg.Addr)}
 	for addr, n := range *r.nodes.Load() {
 		if !n.Lapsed {
-			ids = append(ids, idOf(addr))
+			ids = append(ids, pactwire.NodeOf(addr))
 		}
 	}
 	return ids
@@ -54,10 +55,4 @@ func (r *Relay) Unheard(ctx context.Context) (bool, error) {
 	}
 	_, awake, err := r.shared.NodesBesides(ctx, r.heard())
 	return awake > 0, err
-}
-
-// idOf is the name of the node that an address is a start of.
-func idOf(addr string) string {
-	id, _, _ := strings.Cut(addr, "/")
-	return id
 }

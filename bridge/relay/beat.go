@@ -126,10 +126,10 @@ func (r *Relay) gone(ctx context.Context, lapsed []pactwire.NodeBeat) []pactwire
 	}
 	up := make(map[string]bool)
 	for addr, n := range *r.nodes.Load() {
-		up[idOf(addr)] = up[idOf(addr)] || !n.Lapsed
+		up[pactwire.NodeOf(addr)] = up[pactwire.NodeOf(addr)] || !n.Lapsed
 	}
 	return slices.DeleteFunc(lapsed, func(n pactwire.NodeBeat) bool {
-		id := idOf(n.Addr)
+		id := pactwire.NodeOf(n.Addr)
 		if up[id] {
 			return false // it was started again; this start of it is over
 		}

@@ -44,8 +44,8 @@ func (a *asks) answer(n uint64, ok bool) {
 func (r *Relay) Yield(ctx context.Context, node string, key pactwire.SessionKey) bool {
 	ctx, cancel := context.WithTimeout(ctx, yieldTime)
 	defer cancel()
-	id := idOf(node)
-	if id == idOf(r.cfg.Addr) {
+	id := pactwire.NodeOf(node)
+	if id == pactwire.NodeOf(r.cfg.Addr) {
 		return true // an earlier start of this node: there is one process of a name
 	}
 	if r.bus != nil && !r.cut() && !r.dead(node) && r.ask(ctx, node, key) {

@@ -12,7 +12,7 @@ import (
 )
 
 // Forwarder does what [Service] does by passing it on to a habits-service as it came: to the same /v1 path, with the
-// person's own token, once. What the service does not offer has [ErrNotImplemented] as its cause.
+// person's own token, once. What the service does not offer has [pactwire.ErrNotImplemented] as its cause.
 type Forwarder struct{ c *Client }
 
 // Forwarder is the client's side for people.
@@ -188,7 +188,7 @@ func forwardRefusal(status int, header http.Header, body []byte, now time.Time) 
 	case status == http.StatusNotFound && pactwire.Code(reply.Code) == pactwire.NotFound:
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented:
 		return &RemoteError{Status: status, Err: &pactwire.Error{
-			Code: pactwire.Internal, Message: "the habits-service in use does not offer this", Cause: ErrNotImplemented,
+			Code: pactwire.Internal, Message: "the habits-service in use does not offer this", Cause: pactwire.ErrNotImplemented,
 		}}
 	case status == http.StatusTooManyRequests && pactwire.Code(reply.Code) == pactwire.TooMany:
 		e := &RemoteError{Status: status, Err: &pactwire.Error{Cause: errors.New("HTTP status 429")}}

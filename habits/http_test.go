@@ -260,7 +260,7 @@ func TestForwarding(t *testing.T) {
 	} {
 		status, body = tc.status, tc.body
 		_, err := f.Pact(t.Context(), id, "p")
-		if pactwire.CodeOf(err) != tc.code || errors.Is(err, habits.ErrNotImplemented) != tc.absent {
+		if pactwire.CodeOf(err) != tc.code || errors.Is(err, pactwire.ErrNotImplemented) != tc.absent {
 			t.Errorf("%d %s: %v", tc.status, tc.body, err)
 		}
 	}

@@ -15,9 +15,6 @@ import (
 // maxRetryAfter bounds what a service may ask us to wait.
 const maxRetryAfter = 5 * time.Minute
 
-// ErrNotImplemented is the cause of an error about something that the habits-service in use does not offer: HTTP 501.
-var ErrNotImplemented = pactwire.ErrNotImplemented
-
 // RemoteError is a call to a habits-service over HTTP that had no result. As a [pactwire.Error] it is what the person is
 // told; its methods tell the caller whether, and when, to try again.
 type RemoteError struct {

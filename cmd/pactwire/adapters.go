@@ -71,7 +71,7 @@ type profiles struct {
 }
 
 func (p profiles) UpdateProfile(ctx context.Context, id pactwire.Identity, in pactwire.UserPatch) (pactwire.User, error) {
-	if _, err := p.remote.UpdateProfile(ctx, id, in); err != nil && !errors.Is(err, habits.ErrNotImplemented) {
+	if _, err := p.remote.UpdateProfile(ctx, id, in); err != nil && !errors.Is(err, pactwire.ErrNotImplemented) {
 		return pactwire.User{}, err
 	}
 	return p.Service.UpdateProfile(ctx, id, in)

@@ -21,8 +21,8 @@ type acceptor struct {
 	done chan struct{}
 
 	closed   atomic.Bool
-	trouble  atomic.Int64 // Unix nanoseconds of the last failure to accept
-	amiss    trouble.Log  // what was logged of those
+	failedAt atomic.Int64 // Unix nanoseconds of the last failure to accept; 0 = none since
+	trouble  trouble.Log
 	running  atomic.Bool
 	openNow  prometheus.Gauge
 	accepted prometheus.Counter
@@ -43,9 +43,9 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			if a.closed.Load() || errors.Is(err, net.ErrClosed) {
 				return nil, net.ErrClosed
 			}
-			a.trouble.Store(time.Now().UnixNano())
+			a.failedAt.Store(time.Now().UnixNano())
 			a.srv.metrics.accepts.Inc()
-			a.amiss.Change(a.srv.log.With("listener", a.name), noAccepting, err)
+			a.trouble.Change(a.srv.log.With("listener", a.name), noAccepting, err)
 			if !a.pause(backoff) {
 				return nil, net.ErrClosed
 			}
@@ -53,8 +53,8 @@ func (a *acceptor) Accept() (net.Conn, error) {
 			continue
 		}
 		backoff = minBackoff
-		if a.trouble.Swap(0) != 0 {
-			a.amiss.Change(a.srv.log.With("listener", a.name), noAccepting, nil)
+		if a.failedAt.Swap(0) != 0 {
+			a.trouble.Change(a.srv.log.With("listener", a.name), noAccepting, nil)
 		}
 		if s := a.admit(tcp); s != nil {
 			return s, nil
@@ -114,7 +114,7 @@ func (a *acceptor) ready() error {
 	if !a.running.Load() || a.closed.Load() {
 		return fmt.Errorf("mqtt.%s: not listening", a.name)
 	}
-	if t := a.trouble.Load(); t != 0 && time.Since(time.Unix(0, t)) < 2*maxBackoff {
+	if t := a.failedAt.Load(); t != 0 && time.Since(time.Unix(0, t)) < 2*maxBackoff {
 		return fmt.Errorf("mqtt.%s: cannot accept connections", a.name)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -52,13 +53,12 @@ func TestReadyOfADatabaseThatTakesNoCommits(t *testing.T) {
 	}
 }
 
-// TestPromise8SomebodysLock: a person's open transaction holds up the commits. Commands are refused soon rather than held, who asks
-// is told why, and work goes on when the lock is gone.
-func TestPromise8SomebodysLock(t *testing.T) {
-	t.Parallel()
+// locked opens a database to which one entry was written, and takes a lock there that a person forgot.
+func locked(t *testing.T, lock string) (db *postgres.DB, write func() error, unlock func()) {
+	t.Helper()
 	server := testkit.Postgres(t)
-	db := open(t, postgres.Config{URL: server.URL(), Node: "a"})
-	write := func() error {
+	db = open(t, postgres.Config{URL: server.URL(), Node: "a"})
+	write = func() error {
 		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
 	}
 	if err := write(); err != nil {
@@ -68,10 +68,22 @@ func TestPromise8SomebodysLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer operator.Close(t.Context())
-	if _, err := operator.Exec(t.Context(), "BEGIN; LOCK TABLE log IN SHARE MODE"); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { _ = operator.Close(context.WithoutCancel(t.Context())) })
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := operator.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
 	}
+	exec("BEGIN; " + lock)
+	return db, write, func() { exec("COMMIT") }
+}
+
+// TestPromise8SomebodysLock: a person's open transaction holds up the commits. Commands are refused soon rather than held, who asks
+// is told why, and work goes on when the lock is gone.
+func TestPromise8SomebodysLock(t *testing.T) {
+	t.Parallel()
+	db, write, unlock := locked(t, "LOCK TABLE log IN SHARE MODE")
 	refused := make(chan error, 1)
 	go func() { refused <- write() }()
 	testkit.Eventually(t, 5*time.Second, "Ready says that a commit waits", func() bool {
@@ -84,9 +96,7 @@ func TestPromise8SomebodysLock(t *testing.T) {
 	if err := db.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "pg_blocking_pids") {
 		t.Errorf("ready, with the lock still there: %v", err)
 	}
-	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	testkit.Eventually(t, 30*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
 	if err := write(); err != nil {
 		t.Error(err)
@@ -97,22 +107,7 @@ func TestPromise8SomebodysLock(t *testing.T) {
 // turns for that.
 func TestReadyWithALockOnARow(t *testing.T) {
 	t.Parallel()
-	server := testkit.Postgres(t)
-	db := open(t, postgres.Config{URL: server.URL(), Node: "a"})
-	write := func() error {
-		return do(t.Context(), db, func(tx *postgres.Tx) error { return next(tx, pactwire.ActivityOf("p"), "x") })
-	}
-	if err := write(); err != nil {
-		t.Fatal(err)
-	}
-	operator, err := pgx.Connect(t.Context(), server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer operator.Close(t.Context())
-	if _, err := operator.Exec(t.Context(), "BEGIN; SELECT FROM names FOR UPDATE"); err != nil {
-		t.Fatal(err)
-	}
+	db, write, unlock := locked(t, "SELECT FROM names FOR UPDATE")
 	if err := write(); !isUnavailable(err) {
 		t.Fatalf("the write: %v", err)
 	}
@@ -131,9 +126,7 @@ func TestReadyWithALockOnARow(t *testing.T) {
 		}
 	}
 	testkit.Never(t, 12*time.Second, "it is ready, since nobody has written for a while", func() bool { return db.Ready(t.Context()) == nil })
-	if _, err := operator.Exec(t.Context(), "COMMIT"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	testkit.Eventually(t, 30*time.Second, "it is ready, though nobody has written", func() bool { return db.Ready(t.Context()) == nil })
 }
 
